@@ -16,7 +16,20 @@ from tests.support.postgresql import postgresql, server, shared_database, tables
 __all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
-    *("artifacts", "cli", "course", "db", "docs", "examples", "faults", "jobtypes", "remote", "server", "settings"),
+    *(
+        "artifacts",
+        "cli",
+        "course",
+        "db",
+        "docs",
+        "examples",
+        "faults",
+        "jobtypes",
+        "remote",
+        "routines",
+        "server",
+        "settings",
+    ),
     *("tools", "workers"),
     "workers/executors/docker",
 )
@@ -79,6 +92,7 @@ QUICK = (
     "jobtypes/test_registry.py",
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
+    "routines/codecs",
     "server",
     "settings",
     "workers/executors/test_modes.py",

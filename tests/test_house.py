@@ -53,7 +53,8 @@ UNTESTED = {
             (
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
-                "db.sqlite.intact db.summary db.enqueuing"
+                "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
+                "db.calls.table db.calls.schema"
             ),
         ),
         (
@@ -117,8 +118,8 @@ UNTESTED = {
         (
             "a part of the server: held through its application by tests/server, quick too",
             (
-                "server.api.documents server.api.openapi server.api.operations server.api.routes server.api.waiters "
-                "server.guard server.serving"
+                "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
+                "server.api.waiters server.guard server.serving"
             ),
         ),
         (

@@ -3,7 +3,8 @@
 Public names, loaded when they are first used: ``Queue``, ``AsyncQueue`` (the same, awaited), ``Client`` (the same by a
 server), ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``,
 ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function raises to end otherwise:
-``Cancelled``, ``Retry``, ``Discard``; and every error that they raise.
+``Cancelled``, ``Retry``, ``Discard``; ``File``, which travels with the call of a routine; and every error that they
+raise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _PUBLIC = {
     "Client": "clx.remote.client",
     "Consumer": "clx.db.consumer",
     "Failure": "clx.db.models",
+    "File": "clx.routines.codecs.files",
     "Hooks": "clx.db.hooks",
     "Job": "clx.db.models",
     "NewJob": "clx.db.models",

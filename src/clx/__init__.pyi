@@ -35,6 +35,7 @@ from clx.errors import ServerError as ServerError
 from clx.errors import UnknownJobError as UnknownJobError
 from clx.errors import UsageError as UsageError
 from clx.remote.client import Client as Client
+from clx.routines.codecs.files import File as File
 
 __version__: str
 DISTRIBUTION: str

@@ -6,7 +6,8 @@
     ├── UsageError          2    something the user wrote is wrong
     │   ├── SettingsError        … in a settings file, a variable or an option
     │   ├── UntrustedError       a file is somebody else's, or a project's program was not trusted
-    │   └── CourseError          … in a course: spec, topics, decks, output paths
+    │   ├── CourseError          … in a course: spec, topics, decks, output paths
+    │   └── RoutineValueError    … an argument or a result of a routine cannot be sent, or cannot be read
     ├── StartupError        3    work cannot begin
     │   ├── ToolMissingError     a program or package that a converter needs is absent
     │   ├── WorkerStartupError   a worker did not register
@@ -102,6 +103,10 @@ class UntrustedError(UsageError):
 
 class CourseError(UsageError):
     """A course cannot be built as it is written."""
+
+
+class RoutineValueError(UsageError):
+    """A value cannot be sent to a routine or from it, or what came is no value: the fact names the place in it."""
 
 
 class StartupError(ClxError):

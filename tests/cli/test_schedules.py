@@ -6,14 +6,17 @@ import json
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.serving import listening
 
 from clx import NewJob, Queue, Schedule
 from clx.cli.schedules import command
 from clx.db.clock import now_ms
+from clx.remote.connection import Connection
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text(encoding="utf-8")
 NIGHTLY = ("add", "nightly", "0 6 * * *", "--type", "report", "--zone", "Europe/Berlin")
@@ -35,22 +38,22 @@ def document(*arguments: str, cwd: Path) -> Any:
 
 def test_from_adding_to_removing(tmp_path: Path) -> None:
     added = clx(*NIGHTLY, "--payload", '{"to": "me"}', cwd=tmp_path).stdout
-    assert re.fullmatch(r"nightly fires next at \d{4}-\d\d-\d\d 06:00 \(Europe/Berlin\)\.\n", added)
+    assert re.fullmatch(r"nightly fires next at \d{4}-\d\d-\d\d 06:00\+0[12]:00 \(Europe/Berlin\)\.\n", added)
     listed = clx("list", cwd=tmp_path).stdout
-    assert re.search(r"^nightly +0 6 \* \* \* +Europe/Berlin +report +\S+ 06:00 +–$", listed, re.MULTILINE)
+    assert re.search(r"^nightly +0 6 \* \* \* +Europe/Berlin +report +\S+ 06:00\+0[12]:00 +–$", listed, re.MULTILINE)
 
     assert clx("run", "nightly", cwd=tmp_path).stdout == "Job 1 was queued.\n"
     refused = clx("run", "nightly", cwd=tmp_path, code=2).stderr
     assert refused == "Error: Job 1 of this schedule waits still.\nCancel it: clx jobs cancel 1\n"
     filled = clx("backfill", "nightly", "2026-01-01", "2026-01-03", "--at-most", "2", cwd=tmp_path).stdout
     assert filled == (
-        "2 job(s) queued: 2026-01-01 06:00 to 2026-01-02 06:00.\n"
+        "2 job(s) queued: 2026-01-01 06:00+01:00 to 2026-01-02 06:00+01:00.\n"
         "1 time(s) left: type the same again with --only-missing.\n"
     )
     shown = clx("show", "nightly", cwd=tmp_path).stdout
     assert 'Queues: report {"to": "me"}' in shown
     assert "Overlap: skip. Catch-up: last, within 7 days." in shown
-    assert re.search(r"^2026-01-01 06:00:00 +queued +job 2 queued$", shown, re.MULTILINE)
+    assert re.search(r"^2026-01-01 06:00:00\+01:00 +queued +job 2 queued$", shown, re.MULTILINE)
 
     assert "is paused" in clx("pause", "nightly", cwd=tmp_path).stdout
     assert " paused " in clx("list", cwd=tmp_path).stdout
@@ -94,7 +97,7 @@ def test_what_was_missed_and_what_is_due_is_told(tmp_path: Path) -> None:
         assert " due 2" in clx("list", cwd=tmp_path).stdout
         queue.schedules.fire_due()
     shown = clx("show", "nightly", cwd=tmp_path).stdout
-    assert re.search(r"06:00:00 +missed +–$", shown, re.MULTILINE)
+    assert re.search(r"06:00:00\+0[12]:00 +missed +–$", shown, re.MULTILINE)
     assert "of its times were missed: nobody was there. `clx schedules backfill` queues them." in shown
 
 
@@ -155,6 +158,26 @@ def test_every_document_is_on_the_page(tmp_path: Path) -> None:
     assert set(document("backfill", "nightly", "2026-01-01", "2026-01-01", cwd=tmp_path)) | {"last"} == keys("backfill")
     assert document("list", cwd=tmp_path)["schedules"][0]["name"] == "nightly"
     assert set(document("remove", "nightly", cwd=tmp_path)) == keys("remove")
+
+
+def test_documents_are_those_of_the_interface(tmp_path: Path) -> None:
+    """The same fields, the same units."""
+    clx(*NIGHTLY, "--timeout", "1.5", "--ends", "2090-12-31", cwd=tmp_path)
+    clx("run", "nightly", cwd=tmp_path)
+    (fire,) = document("show", "nightly", cwd=tmp_path)["fires"]
+    with Queue.open(tmp_path / ".clx" / "jobs.db") as queue, listening(queue) as served:
+        call = Connection(served.url, served.secrets["read"]).call
+        (there,) = call("GET", "/schedules", dict[str, Any])["schedules"]
+        (fired,) = call("GET", "/schedules/fires", dict[str, Any], query={"name": "nightly"})["fires"]
+    (here,) = document("list", cwd=tmp_path)["schedules"]
+    assert (here, fire) == (there, fired)
+    assert here["last"] == fired
+    assert (here["job"]["timeout"], here["window"], here["ends_at"]) == (
+        1500,
+        7 * 86_400_000,
+        3_818_444_399_999,
+    )
+    assert datetime.fromisoformat(here["next"]).timestamp() * 1000 == here["next_at"]
 
 
 def test_every_command_and_option_is_on_the_page() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.clock import at
 
 from clx.db import statements as sql
+from clx.db.calls import statements as calls
 from clx.db.jobs import NewJob, Queue
 from clx.db.schedules import statements as schedules
 from clx.db.sqlite.dialect import DIALECT
@@ -19,7 +20,7 @@ _PLANS = {
     "claim one": (DIALECT.claim_one, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim many": (DIALECT.claim_many, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim harmless": (DIALECT.claim_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
-    "claimable": (sql.CLAIMABLE, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claimable": (DIALECT.claimable, "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (DIALECT.promote, "INDEX jobs_delayed (not_before<?)"),
     "live by key": (DIALECT.live_by_key, "INDEX jobs_live_key (key=? AND type=? AND pool=?)"),
@@ -45,6 +46,18 @@ _PLANS = {
     "held until": (DIALECT.held_until, "INDEX jobs_limited (limit_name=? AND held=?)"),
     "hold ahead": (DIALECT.hold_ahead, "INDEX jobs_claim (pool=? AND type=?)"),
     "take a key": (sql.RECENT, "SEARCH recent_keys USING PRIMARY KEY"),
+    "recorded calls": (DIALECT.recorded, "SEARCH c USING PRIMARY KEY (parent_id=? AND name=?)"),
+    "live by keys": (DIALECT.live_by_keys, "INDEX jobs_live_key (key=?)"),
+    "kept results": (DIALECT.kept_results, "SEARCH results USING PRIMARY KEY (key=?)"),
+    "called": (DIALECT.called, "SEARCH c USING PRIMARY KEY (parent_id=?)"),
+    "cancel unwanted": (DIALECT.cancel_unwanted, "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"),
+    "ask unwanted": (DIALECT.ask_unwanted, "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"),
+    "who else called": (DIALECT.cancel_unwanted, "SEARCH c USING COVERING INDEX calls_job (job_id=?)"),
+    "who waits among": (DIALECT.matter_among, "INDEX jobs_behind (after_id=?)"),
+    "triggers": (DIALECT.triggers, "INDEX routines_after (after_id=?)"),
+    "calls of": (calls.OF, "SEARCH c USING PRIMARY KEY (parent_id=?)"),
+    "callers": (calls.PARENTS, "INDEX calls_job (job_id=?)"),
+    "failures of a caller": (calls.FORGET_FAILURES, "USING PRIMARY KEY (parent_id=?)"),
     "count down": (DIALECT.count_down, "INDEX batch_jobs_job (job_id=?)"),
 }
 
@@ -77,9 +90,25 @@ def test_a_statement_stays_on_its_index(long_queue: Queue, name: str, analyzed: 
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
 
 
-def _values(statement: str) -> dict[str, int] | tuple[int, ...]:
-    named = ("worker", "lease", "now", "until", "pool", "type", "n", "id", "run", "slack", "name", "key")
-    return dict.fromkeys(named, 1) if ":" in statement else (1,) * statement.count("?")
+def _values(statement: str) -> dict[str, Any] | tuple[int, ...]:
+    named = (
+        "worker",
+        "lease",
+        "now",
+        "until",
+        "pool",
+        "type",
+        "n",
+        "id",
+        "run",
+        "slack",
+        "name",
+        "key",
+        "parent",
+        "error",
+    )
+    lists = dict.fromkeys(("names", "keys", "ids", "types"), "[1]")
+    return {**dict.fromkeys(named, 1), **lists} if ":" in statement else (1,) * statement.count("?")
 
 
 def test_a_claim_does_the_same_work_in_a_long_table(long_queue: Queue, tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ _SCHEDULE = _SETUP + "from clx import Schedule\nqueue.database.clock = At(1)\n"
 _SCHEDULED = (
     _SCHEDULE + "queue.schedules.add(Schedule('n', '@hourly', NewJob('t')))\nqueue.database.clock = At(7_200_001)\n"
 )
+_WORKFLOW = (
+    _SETUP
+    + "from clx.db.calls.models import Call, RoutineRow\n"
+    + "queue.enqueue(NewJob('workflow:w')); job = queue.claim(['workflow:w'], worker=me)[0]\n"
+    + "call, run = Call('n', 0, NewJob('task:t:1.0.0', key='k')), (job.id, job.run)\n"
+    + "after = RoutineRow('task:u:1.0.0', 'm', '0', after='workflow:w', on='always')\n"
+)
+_TREE = _WORKFLOW + "queue.calls.enter(run, [call]); queue.calls.register([after])\n"
+"""A workflow that has called a task, and a routine that is to run after it."""
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -97,6 +106,19 @@ _SCENARIOS = {
     "mend_schedule": (
         _SCHEDULED + "queue.schedules.fire_due(); queue.database.clock = At(1)\n",
         "queue.schedules.fire_due()",
+    ),
+    "enter_calls": (_WORKFLOW, "queue.calls.enter(run, [call, call._replace(occurrence=1)])"),
+    "leave_call": (
+        _WORKFLOW + "entered = queue.calls.enter(None, [call])[0]\n",
+        "queue.calls.leave(entered.job_id, entered.mark)",
+    ),
+    "remember_value": (_WORKFLOW, "queue.calls.remember(run, 'now', 0, '1')"),
+    "register_routines": (_WORKFLOW, "queue.calls.register([after])"),
+    "forget_results": (
+        _WORKFLOW
+        + "queue.calls.enter(run, [call]); task = queue.claim(['task:t:1.0.0'], worker=me)[0]\n"
+        + "queue.finish(task.id, task.run, 1)\n",
+        "queue.calls.forget('task:t:1.0.0')",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
@@ -187,6 +209,33 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
     }  # fmt: skip
 
 
+_ENDS_OF_A_WORKFLOW = {
+    "finish": "queue.finish(job.id, job.run, {'value': 1})",
+    "settle": "queue.settle([Success(job.id, job.run, {'value': 1})], worker=me)",
+    "fail": "queue.fail(job.id, job.run, {'message': 'no'})",
+}
+
+
+@pytest.mark.parametrize("name", _ENDS_OF_A_WORKFLOW)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_follows_from_the_end_of_a_workflow_is_a_part_of_it(
+    name: str, moment: str, tmp_path: Path, script: Script, judge: Callable[[], str]
+) -> None:
+    died = script(_TREE + _ENDS_OF_A_WORKFLOW[name], crash=f"{name}.{moment}_commit:1")
+
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert judge() == ""
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        left = {
+            "workflow:w": {"failed" if name == "fail" else "succeeded": 1},
+            "task:t:1.0.0": {"cancelled": 1},
+            "task:u:1.0.0": {"queued": 1},
+        }
+        assert queue.stats() == (
+            left if moment == "after" else {"workflow:w": {"running": 1}, "task:t:1.0.0": {"queued": 1}}
+        )
+
+
 @pytest.mark.parametrize("name", _SCENARIOS)
 def test_a_kill_at_a_commit_leaves_before_or_after(
     name: str, tmp_path: Path, script: Script, judge: Callable[[], str]
@@ -244,6 +293,9 @@ def _dump(path: Path) -> dict[str, Any]:
             "held": database.read("SELECT id, held FROM jobs"),
             "limits": database.read("SELECT name FROM limits"),
             "paused": database.read("SELECT type FROM paused"),
+            "calls": database.read("SELECT parent_id, name, occurrence, job_id, value FROM calls"),
+            "waited for": database.read("SELECT job_id FROM wants"),
+            "routines": database.read("SELECT id, after_id FROM routines"),
             "taken": database.read("SELECT key FROM recent_keys"),
             "state": database.read(
                 "SELECT root, path FROM files UNION ALL SELECT target, path FROM outputs "

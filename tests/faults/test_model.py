@@ -26,6 +26,7 @@ from tests.support.clock import at
 from clx.db import worker_side
 from clx.db.check import check
 from clx.db.jobs import Failure, NewJob, Queue, Success
+from clx.db.postgresql import frontier
 from clx.errors import LostRunError, QueueError
 
 _LEASE = 100
@@ -421,6 +422,9 @@ def test_queue_and_model_agree(
     open_empty: Callable[[], Queue], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_side, "_RESCUE_EVERY", 3600.0)  # a claim looks for silent workers where the steps say so
+    for name in ("_AT_FIRST", "_OFTEN", "_CLAIMS"):  # claims begin as far ahead as they may
+        monkeypatch.setattr(frontier, name, 0)
+    monkeypatch.setattr(frontier, "_SELDOM", 3600.0)
     examples = _EXAMPLES[request.node.callspec.params["open_empty"]] * (7 if _SOAK else 1)
     factory: Any = lambda: QueueMachine(open_empty)  # noqa: E731
     run_state_machine_as_test(factory, settings=settings(max_examples=examples, stateful_step_count=40))

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 import clx
+from clx.db import retention
 from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
+from clx.db.retention import Pruned
 from clx.errors import (
     ClxError,
     JobCancelledError,
@@ -27,6 +29,7 @@ from clx.errors import (
     UnknownJobError,
 )
 from clx.remote.client import Client
+from clx.server.api import upkeep
 
 Either = Queue | Client
 
@@ -254,8 +257,45 @@ def test_a_run_is_finished_and_handed_back(either: Either, queue: Queue) -> None
         either.release(second, taken[second])
 
 
+def test_what_is_long_over_is_removed(either: Either, queue: Queue) -> None:
+    ids = queue.enqueue_many([NewJob("t") for _ in range(4)])
+    for _ in ids[:3]:
+        finish(queue)
+    old = queue.database.clock.now() - 40 * 24 * 3_600_000
+    queue.database.write("age", lambda tx: tx.execute("UPDATE jobs SET finished_at = ? WHERE id = ?", (old, ids[0])))
+    assert either.prune() == Pruned(jobs=1)
+    assert either.prune(succeeded=timedelta(0), results=0).jobs == 2
+    assert [job.id for job in queue.search()] == ids[3:]
+    with pytest.raises(QueueError, match="What is kept"):
+        either.prune(everything=1)
+    with pytest.raises(QueueError, match="Nothing can be kept for"):
+        either.prune(failed=-1)
+
+
+def test_much_is_removed_by_as_many_calls_as_it_takes(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_AT_A_TIME", 0.0)
+    monkeypatch.setattr(retention, "_STRIDE", 2)
+    queue.enqueue_many([NewJob("t", key=str(n)) for n in range(7)])
+    for _ in range(7):
+        finish(queue)
+    call, paths = client._call, list[str]()
+
+    def counted(method: str, path: str, *rest: Any, **more: Any) -> Any:
+        paths.append(path)
+        return call(method, path, *rest, **more)
+
+    monkeypatch.setattr(client, "_call", counted)
+    removed = client.prune(succeeded=0, failed=0, workers=0, results=0)
+    assert (removed.jobs, removed.results) == (7, 7)
+    assert len(paths) > 4
+    assert queue.search() == []
+
+
 def test_the_verbs_are_called_alike() -> None:
-    """What a client lacks is for who has the table at hand."""
+    """What a client lacks is for who has the table at hand: docs/decisions.md."""
+    assert not {"sql", "backup"} & set(dir(Client))
     assert clx.Client is Client
     for name, method in inspect.getmembers(Client, inspect.isfunction):
         if not name.startswith("_") and name != "close":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from clx.db.jobs import Queue
@@ -30,10 +31,11 @@ class Listening:
 
 
 @contextlib.contextmanager
-def listening(queue: Queue, **options: Any) -> Iterator[Listening]:
-    """Serve *queue* at a port of its own as long as it lasts."""
-    with bound(Place(port=0)) as listener:
-        place = Place(port=listener.getsockname()[1])
+def listening(queue: Queue, *, host: str = "127.0.0.1", **options: Any) -> Iterator[Listening]:
+    """Serve *queue* at a port of its own as long as it lasts; at another *host* as if a proxy stood before it."""
+    place = Place(host, 0, behind_proxy=host != "127.0.0.1")
+    with bound(place) as listener:
+        place = replace(place, port=listener.getsockname()[1])
         served = Application(queue, place, **options)
         server = Server(configured(served, place), served)
         thread = threading.Thread(target=server.run, args=([listener],), name="server")

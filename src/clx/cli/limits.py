@@ -43,7 +43,9 @@ def command() -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here) -> Output:
-    """Every limit, what it allows, how many jobs of it run, and how many it holds back.
+    """Every limit, and what it allows.
+
+    Also how many jobs of it run, and how many it holds back.
 
     \b
     Examples:

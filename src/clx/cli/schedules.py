@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _DAY = 24 * 3600 * 1000
 _DATE = "2026-11-30"
 _NEXT = 5
+_PARTS = re.compile(r"\.\d+")
 _name = click.argument("name", metavar="NAME", shell_complete=completing.schedule_names)
 
 
@@ -167,15 +169,21 @@ def _changing(here: Here, name: str) -> Iterator[Schedules]:
 # -- saying what there is -----------------------------------------------------------------------
 
 
-def _local(at: int, zone: str) -> datetime:
-    from clx.db.schedules.cron import zone_of
-
-    return datetime.fromtimestamp(at / 1000, zone_of(zone))
-
-
 def _words(at: int, zone: str) -> str:
-    local = _local(at, zone)
-    return f"{local:%Y-%m-%d %H:%M}{f':{local:%S}' if local.second else ''}"
+    """A moment by the clock of *zone*, with its offset."""
+    from clx.db.schedules.documents import on_its_clock
+
+    local = on_its_clock(at, zone)
+    return _shown(local.isoformat()) if local.second else local.isoformat(" ", "minutes")
+
+
+def _shown(moment: str) -> str:
+    """The moment of a document as people write it, without parts of a second."""
+    return _PARTS.sub("", moment).replace("T", " ", 1)
+
+
+def _minute(moment: str) -> str:
+    return datetime.fromisoformat(moment).isoformat(" ", "minutes")
 
 
 def _when(schedule: Schedule) -> str:
@@ -191,54 +199,25 @@ def _when(schedule: Schedule) -> str:
 
 
 def _document(schedules: Schedules, schedule: Schedule) -> dict[str, Any]:
-    """A schedule and its last fire; times in seconds UTC, and as on the clock of its zone."""
+    """A schedule and its last fire."""
+    from clx.db.schedules.documents import schedule_document
+
     last = schedules.fires(schedule.name, 1)
-    job = schedule.job
-    return {
-        "name": schedule.name,
-        "cron": schedule.cron,
-        "zone": schedule.zone,
-        "type": job.type,
-        "payload": dict(job.payload),
-        "pool": job.pool,
-        "priority": job.priority,
-        "max_runs": job.max_runs,
-        "timeout": _seconds(job.timeout),
-        "key": job.key,
-        "limit": job.limit,
-        "overlap": schedule.overlap,
-        "catch_up": schedule.catch_up,
-        "window": _seconds(schedule.window),
-        "ends_at": _seconds(schedule.ends_at),
-        "paused": schedule.paused,
-        "next_at": _seconds(schedule.next_at),
-        "next": None if schedule.next_at is None else _local(schedule.next_at, schedule.zone).isoformat(),
-        "created_at": _seconds(schedule.created_at),
-        "last": _fire_document(last[0], schedule.zone) if last else None,
-    }
-
-
-def _seconds(at: Any) -> float | None:
-    return None if at is None else at / 1000
+    return schedule_document(schedule, last[0] if last else None)
 
 
 def _fire_document(fire: Fire, zone: str) -> dict[str, Any]:
-    return {
-        "fire_at": fire.fire_at / 1000,
-        "at": _local(fire.fire_at, zone).isoformat(),
-        "fired_at": fire.fired_at / 1000,
-        "outcome": fire.outcome,
-        "job": fire.job_id,
-        "state": fire.state,
-    }
+    from clx.db.schedules.documents import fire_document
+
+    return fire_document(fire, zone)
 
 
 def _outcome(fire: dict[str, Any] | None) -> str:
     if fire is None:
         return "–"
-    if fire["job"] is None:
+    if fire["job_id"] is None:
         return str(fire["outcome"])
-    return f"job {fire['job']} {fire['state'] or 'pruned'}"
+    return f"job {fire['job_id']} {fire['state'] or 'pruned'}"
 
 
 @command.command("list")
@@ -293,6 +272,7 @@ def show(here: Here, name: str, limit: int) -> Output:
       clx schedules show nightly
       clx schedules show nightly --limit 100 --format json
     """
+    from clx.db.schedules.documents import on_its_clock
     from clx.db.schedules.table import refusal
 
     database = here.look()
@@ -306,7 +286,11 @@ def show(here: Here, name: str, limit: int) -> Output:
         counts = schedules.counts(name)
         why = refusal(database, schedule)
     times = [schedule.next_at, *islice(schedule.fires_after(schedule.next_at), _NEXT - 1)] if schedule.next_at else []
-    document |= {"times": [_local(at, schedule.zone).isoformat() for at in times], "fires": fires, "counts": counts}
+    document |= {
+        "times": [on_its_clock(at, schedule.zone).isoformat() for at in times],
+        "fires": fires,
+        "counts": counts,
+    }
     document["refusal"] = None if why is None else why.fact
     lines = [*_lines(schedule, document)]
     if why is not None:
@@ -317,15 +301,15 @@ def show(here: Here, name: str, limit: int) -> Output:
 def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
     yield visible_line(f"{schedule.name} {_when(schedule)}.")
     yield visible_line(f"Cron: {schedule.cron}")
-    yield visible_line(f"Queues: {schedule.job.type} {json.dumps(document['payload'], ensure_ascii=False)}")
-    days = f"{document['window'] / 86400:g} days"
+    yield visible_line(f"Queues: {schedule.job.type} {json.dumps(document['job']['payload'], ensure_ascii=False)}")
+    days = f"{document['window'] / _DAY:g} days"
     yield f"Overlap: {schedule.overlap}. Catch-up: {schedule.catch_up}, within {days}."
     if schedule.ends_at is not None:
         yield f"Ends: {_words(schedule.ends_at, schedule.zone)}"  # type: ignore[arg-type]
     if document["times"]:
-        yield "Next: " + ", ".join(at[:16].replace("T", " ") for at in document["times"])
+        yield "Next: " + ", ".join(map(_minute, document["times"]))
     if document["fires"]:
-        rows = [(fire["at"][:19].replace("T", " "), fire["outcome"], _outcome(fire)) for fire in document["fires"]]
+        rows = [(_shown(fire["at"]), fire["outcome"], _outcome(fire)) for fire in document["fires"]]
         yield table(("TIME", "OUTCOME", "JOB"), [(at, out, job if job != out else "–") for at, out, job in rows])
     missed = document["counts"].get("missed", 0)
     if missed:
@@ -426,8 +410,8 @@ def backfill(here: Here, name: str, start: str, end: str, at_most: int | None, o
 
 def _filled(document: dict[str, Any]) -> Iterator[str]:
     queued = document["queued"]
-    span = f": {queued[0]['at'][:16]} to {queued[-1]['at'][:16]}" if queued else ""
-    yield f"{len(queued)} job(s) queued{span.replace('T', ' ')}."
+    span = f": {_minute(queued[0]['at'])} to {_minute(queued[-1]['at'])}" if queued else ""
+    yield f"{len(queued)} job(s) queued{span}."
     if document["there"]:
         yield f"{document['there']} time(s) left alone: their job waits, runs, or is done."
     if document["left"]:

@@ -15,7 +15,7 @@ from clx.db.database import Database
 from clx.db.doorbell import ENDED
 from clx.db.identity import is_ours_to_judge
 from clx.db.odd_rows import Reader
-from clx.db.statements import NEEDS
+from clx.db.statements import NEEDS, NOT_CALLED
 from clx.db.transaction import Transaction
 
 _NAMES = (
@@ -26,9 +26,10 @@ _SELECT = f"SELECT {', '.join(_NAMES)} FROM batches"
 _PROMPT = 0.1
 """Seconds within which the lock must have been got for owners to be judged by their leases."""
 _LEASE = "SELECT lease_until FROM batches WHERE id = ? AND state = 'live'"
-_UNWANTED = """
+_UNWANTED = f"""
 SELECT bj.job_id FROM batch_jobs bj JOIN jobs j ON j.id = bj.job_id
-WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0 AND NOT EXISTS (
+WHERE bj.batch_id = :id AND j.state IN ('queued', 'running') AND j.unbatched = 0
+  AND {NOT_CALLED.format(job="bj.job_id")} AND NOT EXISTS (
   SELECT 1 FROM batch_jobs other JOIN batches b ON b.id = other.batch_id
   WHERE other.job_id = bj.job_id AND b.state = 'live' AND b.id <> :id)"""
 

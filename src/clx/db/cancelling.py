@@ -19,7 +19,7 @@ def request_cancel(tx: Transaction, job_id: int) -> bool | None:
         return None
     if row[0] == "queued":
         tx.execute(sql.CANCEL, (tx.now, None, job_id))
-        end_dependents(tx, job_id, "cancelled")
+        end_dependents(tx, job_id, row[1], "cancelled")
         return True
     tx.execute(sql.REQUEST_CANCEL, (job_id,))
     tx.bells.add(UNWANTED)

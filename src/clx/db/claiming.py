@@ -47,6 +47,7 @@ class Claim:
         self.statements: list[tuple[str, Mapping[str, Any]]] = []
         if tx.sql.claim_company and len(types) == 1 and (harmless or n == 1):
             named = {**self._params, "type": types[0], "n": n, "promote": int(promote)}
+            named["marks"] = tx.marks(pool, types[0])
             self.statements = [(tx.sql.may_claim, self._asker()), (tx.sql.claim_company, named)]
 
     def _asker(self) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harm
     n = params["n"]
     if len(types) == 1:
         one = tx.sql.claim_harmless if harmless else tx.sql.claim_one if n == 1 else tx.sql.claim_many
-        params["type"] = types[0]
+        params["type"], params["marks"] = types[0], tx.marks(params["pool"], types[0])
         rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
         return sorted(jobs, key=_claim_order) if n > 1 else jobs
@@ -164,8 +165,11 @@ def _take_of_several(tx: Transaction, types: Sequence[str], params: dict[str, An
     taken: list[Job] = []
     while len(taken) < wanted:
         most = wanted - len(taken)
-        look = {**params, "n": most + spare}
-        queued = [row for each in dict.fromkeys(types) for row in tx.execute(first, {**look, "type": each}).fetchall()]
+        looks = [
+            {**params, "n": most + spare, "type": each, "marks": tx.marks(params["pool"], each)}
+            for each in dict.fromkeys(types)
+        ]
+        queued = [row for look in looks for row in tx.execute(first, look).fetchall()]
         ids = [row[2] for row in sorted(queued, key=_numbers_first)[: most + spare]]
         if not ids:
             break

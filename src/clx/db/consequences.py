@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clx.db import statements as sql
+from clx.db.calls.ending import Ended, after_routines, cancel_unwanted
 from clx.db.doorbell import of_end
-from clx.db.models import NewJob, decode, encode, more_to_insert, row_to_insert
+from clx.db.entering import enter
+from clx.db.models import NewJob, decode, encode
 from clx.db.transaction import Transaction
 from clx.errors import QueueError
 
 
-def unlock(tx: Transaction, job_id: int) -> None:
+def unlock(tx: Transaction, job_id: int, type_: Any) -> None:
     """A job succeeded: those that wait only for it can be claimed."""
     tx.bells.add(of_end(job_id))
     needed, awaited = tx.execute(sql.MATTERS, (job_id,)).fetchone()
@@ -20,17 +22,24 @@ def unlock(tx: Transaction, job_id: int) -> None:
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
+    _follow(tx, after_routines(tx, [Ended(job_id, type_, "succeeded")]))
 
 
-def unlock_many(tx: Transaction, job_ids: Collection[int], matters: Iterable[tuple[int, bool, bool]]) -> None:
-    """The same for several jobs at a time; *matters* says of some of them whether jobs, and batches, wait for them."""
-    tx.bells.update(map(of_end, job_ids))
-    concerned = [row for row in matters if row[0] in job_ids]
+def unlock_many(tx: Transaction, types: Mapping[int, Any], matters: Iterable[tuple[int, bool, bool]]) -> None:
+    """The same for several jobs at a time.
+
+    Args:
+        types: their types by id.
+        matters: of some of them, whether jobs, and batches, wait for them.
+    """
+    tx.bells.update(map(of_end, types))
+    concerned = [row for row in matters if row[0] in types]
     for job_id in (row[0] for row in concerned if row[1]):
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     awaited = [row[0] for row in concerned if row[2]]
     if awaited:
         _called_back(tx, tx.execute(tx.sql.count_down_many, {"ids": encode(awaited)}).fetchall())
+    _follow(tx, after_routines(tx, [Ended(*each, "succeeded") for each in types.items()]))
 
 
 def let_go(tx: Transaction, job_id: int) -> None:
@@ -38,17 +47,40 @@ def let_go(tx: Transaction, job_id: int) -> None:
     tx.bells.update(row[0] for row in tx.execute(sql.LET_GO, {"id": job_id, "now": tx.now}).fetchall())
 
 
-def end_dependents(tx: Transaction, job_id: int, state: str) -> None:
-    """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause."""
-    end = tx.sql.fail_dependents if state == "failed" else tx.sql.cancel_dependents
-    ended = [job_id]
+def end_dependents(tx: Transaction, job_id: int, type_: Any, state: str) -> None:
+    """A job ended otherwise: everything that waits for it, near and far, ends the same way with the cause.
+
+    What it has called, if it was a workflow, and nobody else wants is cancelled.
+    """
+    _follow(tx, [Ended(job_id, type_, state)])
+
+
+def drop_unwanted(tx: Transaction, job_id: int) -> None:
+    """Cancel a job, which this transaction has alone, unless somebody wants it."""
+    _follow(tx, cancel_unwanted(tx, [job_id], None))
+
+
+def _follow(tx: Transaction, ended: Sequence[Ended]) -> None:
+    """See to what follows from the ends of jobs that did not succeed, and from what ends by that."""
     while ended:
-        needs_id = ended.pop()
-        tx.bells.add(of_end(needs_id))
-        _count_down(tx, needs_id)
-        let_go(tx, needs_id)
-        error = encode(need_not_met(needs_id, state))
-        ended += (row[0] for row in tx.execute(end, (tx.now, error, needs_id)).fetchall())
+        tx.bells.update(of_end(each.id) for each in ended)
+        following: list[Ended] = []
+        for each in _that_matter(tx, ended):
+            _count_down(tx, each.id)
+            let_go(tx, each.id)
+            end = tx.sql.fail_dependents if each.state == "failed" else tx.sql.cancel_dependents
+            error = encode(need_not_met(each.id, each.state))
+            rows = tx.execute(end, (tx.now, error, each.id)).fetchall()
+            following += [Ended(row[0], row[1], each.state) for row in rows]
+        ended = following + after_routines(tx, ended)
+
+
+def _that_matter(tx: Transaction, ended: Sequence[Ended]) -> Sequence[Ended]:
+    """Those of some jobs for whose end others may wait: thousands end with the workflow that called them."""
+    if len(ended) == 1:
+        return ended
+    found = {row[0] for row in tx.execute(tx.sql.matter_among, {"ids": encode([each.id for each in ended])}).fetchall()}
+    return [each for each in ended if each.id in found]
 
 
 def need_not_met(needs_id: int, state: str) -> dict[str, Any]:
@@ -82,14 +114,6 @@ def call_back(tx: Transaction, batch_id: int, callback: str) -> None:
     job_id = enter(tx, job, 0, None)
     tx.execute(sql.BATCH_CALLED, (tx.now, job_id, batch_id))
     tx.bells.add(job.type)
-
-
-def enter(tx: Transaction, job: NewJob, waits_for: int, batch: int | None, behind: int | None = None) -> int:
-    """Enter the row of a new job; returns its id."""
-    row = row_to_insert(job, waits_for, batch, tx.now, behind)
-    if job.expires is None and job.expires_in is None and job.limit is None:
-        return tx.insert(sql.INSERT, row)
-    return tx.insert(sql.INSERT_MORE, (*row, *more_to_insert(job, tx.now)))
 
 
 def _callback(tx: Transaction, batch_id: int, callback: str) -> NewJob:

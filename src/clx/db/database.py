@@ -107,6 +107,17 @@ class Database(ABC):
                 handler, say, wants another.
         """
 
+    def is_claimable(self, pool: str, type_: str) -> bool:
+        """Whether a job can be claimed, delayed ones that are due aside."""
+        return bool(self.read(self.sql.claimable, {"pool": pool, "type": type_}))
+
+    def find_marks(self, pool: str, types: Sequence[str], *, idle: bool = False) -> None:  # noqa: B027
+        """See from where claims need to look, where it is time to (:meth:`Transaction.marks`).
+
+        Args:
+            idle: nothing is being claimed.
+        """
+
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Any]:
         """Several reads that see one state of the table, by a connection."""

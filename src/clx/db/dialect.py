@@ -56,6 +56,8 @@ class Dialect(ABC):
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
     ahead = 64
     """Jobs that a worker holds at most while they are short: as many as are worth one way to the database."""
+    claimable = statements.CLAIMABLE
+    """Whether there is a job of ``:pool`` and ``:type`` for a claim."""
     claim_company = ""
     """Claims the first job, and others of the next ones where all may be held beside others; nothing where a type is
     paused, or delayed ones are due that are to take part (``:promote``). Empty where several statements cost no more.
@@ -64,6 +66,10 @@ class Dialect(ABC):
     def succeeding(self, told: Sequence[tuple[int, int, str, int | None]]) -> dict[str, str]:  # noqa: ARG002
         """The parameters of :attr:`succeed_many` for ids, runs, results as JSON and bytes of memory."""
         return {}
+
+    def first(self, columns: str, which: str = "") -> str:
+        """A query for *columns* of the jobs of ``:pool`` and ``:type`` that can be claimed, first things first."""
+        return f"SELECT {columns} {QUEUED}{which} {IN_CLAIM_ORDER}"
 
     def chosen(self, query: str) -> str:
         """A condition that a column is among what *query*, which locks rows, finds; it is asked once."""
@@ -84,7 +90,7 @@ class Dialect(ABC):
         )
         """Whether one of some jobs is, or waits near or far for, another."""
         self.any_live = f"SELECT 1 FROM jobs WHERE {_LIVE} AND pool = :pool AND type IN ({self.texts('types')}) LIMIT 1"
-        self.claim_one = f"{TAKE} = (SELECT id {QUEUED} {IN_CLAIM_ORDER} 1{self.locking}) RETURNING {COLUMNS}"
+        self.claim_one = f"{TAKE} = ({self.first('id')} 1{self.locking}) RETURNING {COLUMNS}"
         """One job. With SQLite five times as fast as IN with a LIMIT, for which it builds a temporary table."""
         self.claim_many = self._claim_many("")
         self.claim_harmless = self._claim_many(_HARMLESS)
@@ -119,6 +125,7 @@ class Dialect(ABC):
             "AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
         )
         self._hold_back()
+        self._call()
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
@@ -134,7 +141,7 @@ class Dialect(ABC):
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
 
     def _claim_many(self, which: str) -> str:
-        first = f"SELECT id {QUEUED}{which} {IN_CLAIM_ORDER} :n{self.locking}"
+        first = f"{self.first('id', which)} :n{self.locking}"
         return f"{TAKE} {self.chosen(first)} RETURNING {COLUMNS}"
 
     def _hold_back(self) -> None:
@@ -168,6 +175,43 @@ class Dialect(ABC):
         self.hold_ahead = f"UPDATE jobs SET ready = 0, held = 1, not_before = :until WHERE id {ahead}"
         """Of the next ones to be claimed, those that the same limit would hold back too."""
 
+    def _call(self) -> None:
+        """Statements of calls, and of what follows when routines end."""
+        ids, keys = f"IN ({self.ids('ids')})", f"key IN ({self.texts('keys')})"
+        self.recorded = (
+            "SELECT c.name, c.occurrence, c.job_id, j.id FROM calls c LEFT JOIN jobs j ON j.id = c.job_id "
+            f"WHERE c.parent_id = :parent AND c.name IN ({self.texts('names')})"
+        )
+        self.live_by_keys = (
+            f"SELECT id, pool, type, key, cancel_requested FROM jobs {self.by_index('jobs_live_key')} "
+            f"WHERE {keys} AND key IS NOT NULL AND {_LIVE} AND after_id IS NULL"
+            f"{self.alone and f' ORDER BY id{self.alone}'}"
+        )
+        self.kept_results = f"SELECT key, type, result, created_at, used_at FROM results WHERE {keys}"
+        self.called = (
+            "SELECT j.id FROM calls c JOIN jobs j ON j.id = c.job_id "
+            f"WHERE c.parent_id = ? AND j.{_LIVE}{self.alone and f' ORDER BY j.id{self.alone} OF j'}"
+        )
+        """What a caller has called and has not ended."""
+        self.cancel_unwanted = (
+            "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error "
+            f"WHERE id {ids} AND {self.unindexed('state')} = 'queued' AND {statements.UNWANTED} RETURNING id, type"
+        )
+        self.ask_unwanted = (
+            f"UPDATE jobs SET cancel_requested = 1 WHERE id {ids} AND {self.unindexed('state')} = 'running' "
+            f"AND cancel_requested = 0 AND {statements.UNWANTED} RETURNING id"
+        )
+        self.matter_among = (
+            f"SELECT needs_id FROM dependencies WHERE needs_id {ids} UNION "
+            f"SELECT after_id FROM jobs WHERE after_id {ids} AND after_id IS NOT NULL AND state = 'queued' UNION "
+            "SELECT w.job_id FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+            f"WHERE w.job_id {ids} AND b.state = 'live' AND b.callback IS NOT NULL"
+        )
+        """Of many jobs, those for whose end others wait."""
+        self.triggers = (
+            f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
+        )
+
     def _lock_rows(self) -> None:
         """Statements that look before they, or those that follow them in a transaction, change something."""
         self.live_by_key = f"{statements.LIVE_BY_KEY}{self.alone}"
@@ -182,14 +226,16 @@ class Dialect(ABC):
         self.unmet_needs = f"{statements.UNMET_NEEDS}{self.unchanged and f'{self.unchanged} OF j'}"
         self.may_claim = statements.MAY_CLAIM.format(unchanged=self.unchanged)
         self.unlock = f"{self.changing('jobs', statements.UNLOCKED, statements.TO_UNLOCK)} RETURNING type"
-        self.fail_dependents = f"{self.changing('jobs', statements.FAILED, statements.DEPENDENTS)} RETURNING id"
-        self.cancel_dependents = f"{self.changing('jobs', statements.CANCELLED, statements.DEPENDENTS)} RETURNING id"
+        self.fail_dependents = f"{self.changing('jobs', statements.FAILED, statements.DEPENDENTS)} RETURNING id, type"
+        self.cancel_dependents = (
+            f"{self.changing('jobs', statements.CANCELLED, statements.DEPENDENTS)} RETURNING id, type"
+        )
         self.count_down = (
             f"{self.changing('batches', statements.COUNTED_DOWN, statements.AWAITING)} RETURNING id, pending, callback"
         )
 
     def _next(self, which: str) -> str:
-        return f"SELECT claim_rank, deadline, id {QUEUED}{which} {IN_CLAIM_ORDER} :n"
+        return f"{self.first('claim_rank, deadline, id', which)} :n"
 
 
 def among(states: Collection[str]) -> str:

@@ -29,9 +29,10 @@ def expire_claimed(tx: Transaction, job: Job) -> None:
 
 def _expire(tx: Transaction, job_id: int, expires_at: int) -> bool:
     params = {"id": job_id, "now": tx.now, "error": encode(_expired(expires_at))}
-    if not tx.execute(sql.EXPIRE, params).fetchall():
+    rows = tx.execute(sql.EXPIRE, params).fetchall()
+    if not rows:
         return False  # it has ended with one that it waited for
-    end_dependents(tx, job_id, "cancelled")
+    end_dependents(tx, job_id, rows[0][0], "cancelled")
     tx.bells.add(ENDED)
     return True
 

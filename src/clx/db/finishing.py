@@ -19,6 +19,7 @@ from clx.db.transaction import Transaction
 
 def put_aside(tx: Transaction, odd: Mapping[int, Sequence[str]]) -> None:
     """Fail live jobs whose rows another program wrote, each with what is odd; nothing is asked of their odd values."""
+    types: dict[int, list[Any]] = {}
     for job_id, why in odd.items():
         error = {
             "type": "Unreadable",
@@ -27,9 +28,9 @@ def put_aside(tx: Transaction, odd: Mapping[int, Sequence[str]]) -> None:
         }
         params = {"id": job_id, "now": tx.now, "error": encode_error(error)}
         tx.execute(sql.RECORD_ODD, params)
-        tx.execute(sql.FAIL_ODD, params)
+        types[job_id] = [row[0] for row in tx.execute(sql.FAIL_ODD, params).fetchall()]
     for job_id in odd:  # not before: one of them may need another, and SQLite would refuse to change it as usual
-        end_dependents(tx, job_id, "failed")
+        end_dependents(tx, job_id, types[job_id][0] if types[job_id] else None, "failed")
         tx.bells.add(ENDED)
 
 
@@ -90,7 +91,7 @@ def _keep_and_unlock(tx: Transaction, job_id: int, key: str | None, type_: str, 
     if key is not None:
         tx.execute(sql.KEEP_RESULT, (key, type_, encoded, tx.now, tx.now))
         let_go(tx, job_id)
-    unlock(tx, job_id)
+    unlock(tx, job_id, type_)
 
 
 def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "failed", "cancelled"]] | None:
@@ -113,7 +114,7 @@ def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "fail
         tx.execute(sql.FAIL, (tx.now, error, run.job_id))
     record(tx, run, "failed", error=error, stderr=report.stderr, peak_memory=report.peak_memory)
     if state != "queued":
-        end_dependents(tx, run.job_id, state)
+        end_dependents(tx, run.job_id, run.type, state)
     if run.limit is not None:
         limits.free(tx, run.limit)
     return run.worker, state
@@ -194,7 +195,7 @@ def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
         return False
     if held.cancel_requested:
         tx.execute(sql.CANCEL, (tx.now, None, job_id))
-        end_dependents(tx, job_id, "cancelled")
+        end_dependents(tx, job_id, held.type, "cancelled")
     else:
         tx.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": tx.now + delay})
         tx.bells.add(held.type)

@@ -11,7 +11,8 @@ from typing import cast
 import msgspec
 
 from clx.db import statements as sql
-from clx.db.consequences import call_back, end_dependents, enter, need_not_met
+from clx.db.consequences import call_back, end_dependents, need_not_met
+from clx.db.entering import enter
 from clx.db.models import NewJob, OnConflict, decode, encode, more_to_insert, row_to_insert
 from clx.db.transaction import Transaction
 from clx.errors import JobExistsError, LostBatchError, QueueError, UnknownJobError
@@ -116,7 +117,7 @@ def _insert_new(tx: Transaction, job: NewJob, batch: int | None, behind: int | N
     needed = _needed(tx, job.needs)
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     job_id = enter(tx, job, waits_for, batch, behind)
-    _note_needs(tx, job_id, needed)
+    _note_needs(tx, job_id, job.type, needed)
     return job_id
 
 
@@ -136,9 +137,10 @@ def _replace(
         )
     waits_for = sum(1 for state in needed.values() if state != "succeeded")
     tx.execute("DELETE FROM dependencies WHERE job_id = ?", (job_id,))
-    row = row_to_insert(job, waits_for, batch, tx.now, behind)
+    # claims may be past its id: it tells since when it is this one
+    row = row_to_insert(job, waits_for, batch, tx.now, behind, since=tx.now)
     tx.execute(sql.REPLACE, (*row, *more_to_insert(job, tx.now), job_id))
-    _note_needs(tx, job_id, needed)
+    _note_needs(tx, job_id, job.type, needed)
 
 
 def _needed(tx: Transaction, needs: Iterable[int]) -> dict[int, str]:
@@ -152,19 +154,19 @@ def _needed(tx: Transaction, needs: Iterable[int]) -> dict[int, str]:
     return found
 
 
-def _note_needs(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
+def _note_needs(tx: Transaction, job_id: int, type_: str, needed: Mapping[int, str]) -> None:
     if needed:
         tx.executemany(sql.NEED, [(job_id, needs_id) for needs_id in needed])
-        end_where_a_need_failed(tx, job_id, needed)
+        end_where_a_need_failed(tx, job_id, type_, needed)
 
 
-def end_where_a_need_failed(tx: Transaction, job_id: int, needed: Mapping[int, str]) -> None:
+def end_where_a_need_failed(tx: Transaction, job_id: int, type_: str, needed: Mapping[int, str]) -> None:
     """End a job as the first of what it needs has ended that did not succeed; *needed* are their states by id."""
     for needs_id, state in needed.items():
         if state in {"failed", "cancelled"}:
             error = encode(need_not_met(needs_id, state))
             tx.execute(sql.FAIL if state == "failed" else sql.CANCEL, (tx.now, error, job_id))
-            end_dependents(tx, job_id, state)
+            end_dependents(tx, job_id, type_, state)
             return
 
 

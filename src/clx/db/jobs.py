@@ -52,6 +52,7 @@ from clx.errors import DatabaseError, JobExistsError
 
 if TYPE_CHECKING:
     from clx.db.async_queue import AsyncQueue
+    from clx.db.calls.table import Calls
     from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
     from clx.db.schedules.table import Schedules
@@ -129,6 +130,13 @@ class Queue(WorkerSide, Enqueuing):
         from clx.db.schedules.table import Schedules
 
         return Schedules(self.database)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """What runs of workflows have called, and the routines that workers have."""
+        from clx.db.calls.table import Calls
+
+        return Calls(self.database)
 
     def within(self, connection: Any) -> Within:
         """This queue within a transaction of the caller's: what is put in is there exactly if that is committed.

@@ -232,11 +232,15 @@ def new_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
 
 
 def row_to_insert(
-    job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None
+    job: NewJob, waits_for: int, batch: int | None, now: int, behind: int | None = None, *, since: int = 0
 ) -> tuple[Any, ...]:
-    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs."""
+    """What :data:`~clx.db.statements.INSERT` wants; *waits_for* counts the job's needs.
+
+    Args:
+        since: from when it may be claimed, where it does not say so itself.
+    """
     waits_for += behind is not None
-    not_before: Any = max(job.not_before, now + job.delay) if job.delay else job.not_before  # type: ignore[operator]
+    not_before: Any = max(job.not_before, now + job.delay) if job.delay else job.not_before or since  # type: ignore[operator]
     return (
         job.type,
         job.pool,

@@ -10,7 +10,7 @@ from clx.db.database import Database
 from clx.db.dialect import among
 from clx.db.models import Job, JobState, encode, job_from_row, told_or_shown
 from clx.db.odd_rows import Reader
-from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit
+from clx.db.validation import check_choice, check_id, check_ids, check_keys, check_limit, check_search
 
 _RUN_NAMES = (
     "run", "worker_id", "started_at", "ended_at", "outcome", "error", "cause", "stderr", "peak_memory",
@@ -120,7 +120,8 @@ class Lookup:
             QueueError: a state is none, or the limit is no number.
         """
         check_limit(limit)
-        states = None if state is None else [state] if isinstance(state, str) else list(state)
+        check_search({"type": type, "pool": pool, "key": key}, {"batch": batch, "worker": worker, "before": before})
+        states = None if state is None else _states(state)
         for each in states or ():
             check_choice("A state", each, get_args(JobState))
         params: dict[str, Any] = {
@@ -167,6 +168,7 @@ class Lookup:
 
     def runs(self, job_id: int) -> list[dict[str, Any]]:
         """Every ended run of a job, oldest first; times in milliseconds UTC, memory in bytes."""
+        check_id(job_id)
         rows = self.database.read(_RUNS, (job_id,))
         found = [dict(zip(_RUN_NAMES, _RUN.read(row)[0], strict=True)) for row in rows]
         for run in found:
@@ -176,6 +178,7 @@ class Lookup:
 
     def needs(self, job_id: int) -> list[int]:
         """The jobs that must have succeeded before this one can be claimed."""
+        check_id(job_id)
         rows = self.database.read(sql.NEEDS, (job_id,))
         return [row[0] for row in rows]
 
@@ -208,6 +211,7 @@ class Lookup:
         from clx.db.results import find_results
 
         check_keys(keys)
+        check_search({"type": type}, {})
         return find_results(self.database, keys, type)
 
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
@@ -222,3 +226,10 @@ class Lookup:
         """Mean duration of the *last* succeeded runs of a type; None without history."""
         mean = self.database.read(_MEAN, (type_, last))[0][0]
         return None if mean is None else mean / 1000
+
+
+def _states(given: JobState | Collection[JobState]) -> list[JobState]:
+    """One state, or several; anything else is looked at by who takes it."""
+    if isinstance(given, str) or not isinstance(given, Collection):
+        return [given]
+    return list(given)

@@ -151,7 +151,7 @@ def rescue_run(
     record(tx, held, outcome, cause=encode(cause), stderr=stderr)
     account(tx, held.worker, failed=int(not innocent), is_alive=False)
     if state != "queued":
-        end_dependents(tx, job_id, state)
+        end_dependents(tx, job_id, held.type, state)
     if held.limit is not None:
         limits.free(tx, held.limit)
     tx.bells.add(ENDED)

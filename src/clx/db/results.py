@@ -11,6 +11,7 @@ from clx.db.database import Database
 from clx.db.models import Unreadable, decode_or_show
 from clx.errors import QueueError
 
+USED = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
 _USE_NOTED_EVERY = 24 * 3600 * 1000
 """Milliseconds between two notes that a result was used, so that most builds write none."""
 
@@ -38,16 +39,25 @@ def find_results(
                 f'Say whose it should be: results([…], type="{type_}").',
             )
         found[key] = decode_or_show(result)
-    # what is no number another program wrote
-    stale = [
-        (at, key, type_)
-        for key, type_, _, used_at in rows
-        if not isinstance(used_at, int) or at - used_at > _USE_NOTED_EVERY
-    ]
-    if stale and not database.readonly:
-        sql = "UPDATE results SET used_at = ? WHERE key = ? AND type = ?"
-        database.write("use_results", lambda connection: connection.executemany(sql, stale))
+    note_use(database, [(key, type_, used_at) for key, type_, _, used_at in rows], at)
     return {key: result for key, result in found.items() if not isinstance(result, Unreadable)}
+
+
+def stale_uses(used: Sequence[tuple[str, str, Any]], now: int) -> list[tuple[int, str, str]]:
+    """Of some results, each with when it was last said to be used, those of which that is to be said again."""
+    # what is no number another program wrote
+    return [
+        (now, key, type_)
+        for key, type_, used_at in sorted(used, key=lambda each: each[:2])
+        if not isinstance(used_at, int) or now - used_at > _USE_NOTED_EVERY
+    ]
+
+
+def note_use(database: Database, used: Sequence[tuple[str, str, Any]], now: int) -> None:
+    """Say of kept results, as :func:`stale_uses` takes them, that they were used, where that was not said today."""
+    stale = stale_uses(used, now)
+    if stale and not database.readonly:
+        database.write("use_results", lambda connection: connection.executemany(USED, stale))
 
 
 def all_results(database: Database) -> list[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """What is kept, and for how long: rows of the past are removed by an explicit policy, live ones never.
 
-Kept whatever their age: jobs that wait or run, jobs a live batch wants, workers that live or hold a job.
+Kept whatever their age: jobs that wait or run, jobs a live batch wants or a live workflow has called, workers
+that live or hold a job.
 A batch whose owner is gone is not live: it is ended first, and what only it wanted is cancelled.
 """
 
@@ -21,6 +22,8 @@ from clx.errors import QueueError
 _DAY = 24 * 3600 * 1000
 _STRIDE = 2000
 """Ids looked at in one transaction, so that workers wait for milliseconds only."""
+LOWEST = -(2**63)
+"""Below every id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Policy:
         succeeded: jobs that succeeded, with their runs, since they ended.
         failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
-        results: results of keyed jobs, since they were last used.
+        results: results of keyed jobs, since they were last used; routines that no worker has any more.
 
     Raises:
         QueueError: a value is no number of days.
@@ -81,6 +84,8 @@ DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
     (state = 'succeeded' AND finished_at < :succeeded) OR (state IN ('failed', 'cancelled') AND finished_at < :failed))
   AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id
                   WHERE w.job_id = jobs.id AND b.state = 'live')
+  AND NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id
+                  WHERE c.job_id = jobs.id AND p.state IN ('queued', 'running'))
   AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs j ON j.id = d.job_id
                   WHERE d.needs_id = jobs.id AND (j.state IN ('queued', 'running')
                     OR (jobs.state <> 'succeeded' AND j.state <> 'succeeded' AND j.finished_at >= :failed)))"""
@@ -103,6 +108,8 @@ _OLD_RESULTS = """
 DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE used_at < :cutoff
   AND key NOT IN (SELECT key FROM outputs) LIMIT :stride)"""
 
+_OLD_ROUTINES = """
+DELETE FROM routines WHERE id IN (SELECT id FROM routines WHERE seen_at < :cutoff LIMIT :stride)"""
 _OLD_FIRES = """
 DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
   AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
@@ -115,51 +122,82 @@ def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = l
     Args:
         is_over: asked between them whether to end.
     """
+    return prune_part(database, policy, is_over=is_over)[0]
+
+
+def prune_part(
+    database: Database, policy: Policy, *, after: int = LOWEST, is_over: Callable[[], bool]
+) -> tuple[Pruned, int | None]:
+    """Remove a part of what *policy* does not keep: until *is_over*, and at least a little.
+
+    Args:
+        after: where the part before this one ended; jobs up to this id have been looked at.
+
+    Returns:
+        What was removed, and where to go on; None when all is done.
+    """
     at = database.clock.now()
     abandoned = len(BatchTable(database).sweep(is_gone))
-    jobs = _prune_jobs(database, policy, at, is_over)
-    if is_over():
-        return Pruned(jobs=jobs, abandoned=abandoned)
-    _prune_all(database, _OLD_KEYS, at)
+    jobs, after, is_left = _prune_jobs(database, policy, at, after, is_over)
+    if is_left:
+        return Pruned(jobs=jobs, abandoned=abandoned), after
+    ended, fired = int(at - policy.workers * _DAY), int(at - policy.failed * _DAY)
+    unused = int(at - policy.results * _DAY)
+    rest = {
+        "results": (_OLD_RESULTS, unused),
+        "batches": (_OLD_BATCHES, ended),
+        "workers": (_OLD_WORKERS, ended),
+        "events": (_OLD_EVENTS, ended),
+        "fires": (_OLD_FIRES, fired),
+    }
+    _, keys_left = _prune_rest(database, _OLD_KEYS, at, is_over)
+    _, routines_left = _prune_rest(database, _OLD_ROUTINES, unused, is_over)
+    is_left = keys_left or routines_left
+    removed = {}
+    for name, (delete, cutoff) in rest.items():
+        removed[name], more = _prune_rest(database, delete, cutoff, is_over)
+        is_left = is_left or more
+    return Pruned(jobs=jobs, abandoned=abandoned, **removed), after if is_left else None
 
-    fired = int(at - policy.failed * _DAY)
-    ended, unused = int(at - policy.workers * _DAY), int(at - policy.results * _DAY)
-    return Pruned(
-        jobs=jobs,
-        results=_prune_all(database, _OLD_RESULTS, unused),
-        batches=_prune_all(database, _OLD_BATCHES, ended),
-        workers=_prune_all(database, _OLD_WORKERS, ended),
-        events=_prune_all(database, _OLD_EVENTS, ended),
-        fires=_prune_all(database, _OLD_FIRES, fired),
-        abandoned=abandoned,
-    )
 
-
-def _prune_all(database: Database, delete: str, cutoff: int) -> int:
-    """Everything that *delete* finds, a stride at a time."""
+def _prune_rest(database: Database, delete: str, cutoff: int, is_over: Callable[[], bool]) -> tuple[int, bool]:
+    """What *delete* finds, a stride at a time; returns how much that was, and whether more may be left."""
     removed, params = 0, {"cutoff": cutoff, "stride": _STRIDE}
     while found := database.write("prune_rest", lambda connection: connection.execute(delete, params).rowcount):
         removed += found
-    return removed
+        if is_over():
+            return removed, True
+    return removed, False
 
 
-def _prune_jobs(database: Database, policy: Policy, now: int, is_over: Callable[[], bool]) -> int:
+def _prune_jobs(
+    database: Database, policy: Policy, now: int, after: int, is_over: Callable[[], bool]
+) -> tuple[int, int, bool]:
+    """Jobs, windows of ids; returns how many were removed, the last id looked at, and whether there are more."""
     limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
-    removed, after = 0, -(2**63)
+    removed = 0
     # by the ids there are: one that another program chose may lie 2^62 ahead of the others
-    while not is_over() and (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
+    while (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
         removed += _prune_window(database, {**limits, "after": after, "upto": upto})
         after = upto
-    return removed
+        if is_over():
+            return removed, after, True
+    return removed, after, False
 
 
 def _prune_window(database: Database, window: dict[str, int]) -> int:
     return int(database.write("prune_jobs", lambda connection: connection.execute(_OLD_JOBS, window).rowcount))
 
 
+_REMEMBERED = (
+    "SELECT c.value FROM calls c JOIN jobs p ON p.id = c.parent_id "
+    "WHERE c.value IS NOT NULL AND p.state IN ('queued', 'running')"
+)
+
+
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules.
+    jobs of schedules, what running workflows remember.
 
     What is named here must stay in the store.
     """
@@ -169,6 +207,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT result FROM results",
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
+        _REMEMBERED,
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 

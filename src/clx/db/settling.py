@@ -66,7 +66,7 @@ class Together:
             tx.execute(sql.KEEP_RESULT, (key, type_, texts[job_id], tx.now, tx.now))
             let_go(tx, job_id)
         found = {row[0]: self._first[row[0]] for row in rows}
-        unlock_many(tx, found, matters)
+        unlock_many(tx, {row[0]: row[2] for row in rows}, matters)
         for limit in sorted(row[3] for row in rows if row[3] is not None):
             limits.free(tx, limit)
         if found:

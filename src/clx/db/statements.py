@@ -64,7 +64,7 @@ STATE = "SELECT state FROM jobs WHERE id = ?"
 # -- claiming ---------------------------------------------------------------------------------------
 
 CLAIMABLE = (
-    "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = ? AND type = ? AND NOT EXISTS "
+    "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type AND NOT EXISTS "
     "(SELECT 1 FROM paused WHERE paused.type = jobs.type AND paused.pool = jobs.pool) LIMIT 1"
 )
 DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= ? LIMIT 1"
@@ -144,7 +144,7 @@ FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"
 CANCEL = f"UPDATE jobs SET {CANCELLED} WHERE id = ?"
 EXPIRE = (
     "UPDATE jobs SET state = 'cancelled', finished_at = :now, error = :error WHERE id = :id AND state = 'queued' "
-    "RETURNING id"
+    "RETURNING type"
 )
 UNCLAIM = (
     f"UPDATE jobs SET {_REQUEUE_SET}, ready = 0, held = :held, not_before = :until, run = run - 1 "
@@ -159,7 +159,7 @@ RECORD_ODD = (
 )
 FAIL_ODD = (
     "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error "
-    "WHERE id = :id AND state IN ('queued', 'running')"
+    "WHERE id = :id AND state IN ('queued', 'running') RETURNING type"
 )
 """For a row that another program wrote: whatever its other values are."""
 COUNT_RESCUE = "UPDATE jobs SET kills = kills + ?, rescues = rescues + 1 WHERE id = ?"
@@ -186,7 +186,11 @@ ACCOUNT = (
 # -- what follows from an end -------------------------------------------------------------------------
 
 DEPENDENTS = "state = 'queued' AND id IN (SELECT job_id FROM dependencies WHERE needs_id = ?)"
-_READY_NEXT = "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END"
+_READY_NEXT = (
+    "ready = CASE WHEN waits_for = 1 AND not_before <= :now THEN 1 ELSE 0 END, "
+    "not_before = CASE WHEN not_before = 0 THEN :now ELSE not_before END"
+)
+"""One that could not be claimed when it went in tells since when it can: claims look for these by themselves."""
 LET_GO = (
     f"UPDATE jobs SET after_id = NULL, waits_for = waits_for - 1, {_READY_NEXT} "
     "WHERE after_id = :id AND state = 'queued' RETURNING type"
@@ -222,6 +226,21 @@ BATCH_COUNTS = (
     "SELECT j.state, count(*) FROM batch_jobs b JOIN jobs j ON j.id = b.job_id WHERE b.batch_id = ? GROUP BY j.state"
 )
 BATCH_CALLED = "UPDATE batches SET state = 'done', finished_at = ?, callback_job = ? WHERE id = ?"
+
+NOT_CALLED = (
+    "NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id "
+    "WHERE c.job_id = {job} AND (p.state = 'queued' OR p.state = 'running')) "
+    "AND NOT EXISTS (SELECT 1 FROM wants w WHERE w.job_id = {job})"
+)
+"""That neither a workflow that has not ended nor a program waits for a job."""
+UNWANTED = (
+    f"unbatched = 0 AND {NOT_CALLED.format(job='jobs.id')} "
+    "AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id "
+    "WHERE w.job_id = jobs.id AND b.state = 'live') "
+    "AND NOT EXISTS (SELECT 1 FROM dependencies d JOIN jobs n ON n.id = d.job_id "
+    "WHERE d.needs_id = jobs.id AND (n.state = 'queued' OR n.state = 'running'))"
+)
+"""That nobody wants a job: no workflow, no program, no batch, no job that needs it."""
 
 # -- what is paused, and limits -----------------------------------------------------------------------
 

@@ -44,9 +44,17 @@ class Transaction(ABC):
         Whoever calls this must have each executed once, with the same parameters.
         """
 
+    def marks(self, pool: str, type_: str) -> str:  # noqa: ARG002
+        """From where a claim needs to look, as a parameter of its statements; nothing where it looks at all."""
+        return ""
+
     @abstractmethod
     def insert(self, statement: str, values: Sequence[Any]) -> int:
         """Enter one row into a table that numbers its rows; returns its number."""
+
+    @abstractmethod
+    def enter_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Enter some rows into a table that does not number them."""
 
     @abstractmethod
     def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:

@@ -22,12 +22,22 @@ def _is_whole(value: object, lowest: int = 0, highest: int = NO_TIME) -> bool:
     return isinstance(value, int) and lowest <= value <= highest
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
+def is_text(value: object) -> bool:
+    """Whether *value* is a text that every table can keep: without NUL (PostgreSQL), and UTF-8 can say it."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_id(value: object) -> bool:
+    return _is_whole(value, -NO_TIME - 1)
 
 
 def _are_ids(value: object) -> bool:
-    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(each, int) for each in value)
+    return isinstance(value, Collection) and not isinstance(value, str | bytes) and all(map(_is_id, value))
 
 
 LONGEST = 100 * 365 * 24 * 3600 * 1000
@@ -46,10 +56,10 @@ _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKET = re.compile(rb"[][{}]")
 _MISSING = object()
 _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
-    ("type", _MISSING, lambda value: bool(value) and _is_text(value), "a text that is not empty, without NUL"),
+    ("type", _MISSING, lambda value: bool(value) and is_text(value), "a text that is not empty, without NUL"),
     ("payload", _MISSING, lambda value: type(value) is dict or isinstance(value, Mapping), "a mapping"),
-    ("pool", "", _is_text, "a text"),
-    ("key", None, lambda value: isinstance(value, str), "a text, or None"),
+    ("pool", "", is_text, "plain text without NUL"),
+    ("key", None, is_text, "plain text without NUL, or None"),
     ("priority", 3, lambda value: _is_whole(value, 1, 5), "1 to 5; 5 is claimed first, 3 is usual"),
     ("max_runs", 3, lambda value: _is_whole(value, 1), "a whole number from 1"),
     ("not_before", 0, _is_whole, "milliseconds UTC, a whole number"),
@@ -59,7 +69,7 @@ _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("delay", 0, lambda value: _is_whole(value, 0, LONGEST), "milliseconds, a whole number, or a timedelta"),
     ("expires", None, _is_whole, "a timedelta, a datetime, or milliseconds UTC"),
     ("expires_in", None, lambda value: _is_whole(value, 1, LONGEST), "milliseconds, a whole number from 1, or None"),
-    ("limit", None, lambda value: bool(value) and _is_text(value), "a text that is not empty, or None"),
+    ("limit", None, lambda value: bool(value) and is_text(value), "a text that is not empty, without NUL, or None"),
     ("unique_for", None, lambda value: _is_whole(value, 1, LONGEST), "milliseconds from 1, a timedelta, or None"),
 )
 """Attribute, the value that needs no look (most jobs have it), whether another is allowed, and what is."""
@@ -81,7 +91,7 @@ def check_new_job(job: Any, tell_times: Callable[[Any], None]) -> None:
     is_usual = all(map(is_, _SELDOM_GIVEN(job), _USUAL))
     if not is_usual:
         tell_times(job)
-    elif type(job.payload) is dict and type(job.type) is str and job.type and "\0" not in job.type:
+    elif type(job.payload) is dict and type(job.type) is str and job.type and is_text(job.type):
         return
     for name, usual, is_allowed, allowed in _ALWAYS_GIVEN if is_usual else _NEW_JOB:
         value = getattr(job, name)
@@ -131,7 +141,7 @@ def check_batch(name: object, callback: Any) -> None:
     Raises:
         QueueError: it is no new job, or has needs or a key.
     """
-    if not _is_text(name):
+    if not is_text(name):
         raise QueueError(f"A batch cannot be called {_shown(name)}.", "Give a text.")
     has_key = getattr(callback, "key", None) is not None or getattr(callback, "unique_for", None) is not None
     if not hasattr(callback, "needs") or callback.needs or has_key:
@@ -141,7 +151,7 @@ def check_batch(name: object, callback: Any) -> None:
         )
 
 
-def check_claim(types: Sequence[str], n: int, lease: int) -> None:
+def check_claim(types: Sequence[str], n: int, lease: int, pool: str = "") -> None:
     """Hold the arguments of a claim to what they mean.
 
     Raises:
@@ -149,6 +159,10 @@ def check_claim(types: Sequence[str], n: int, lease: int) -> None:
     """
     if isinstance(types, str) or not isinstance(types, Collection):
         raise QueueError(f"Job types are given as a list, not as {_shown(types)}.", f"Write [{_shown(types)}].")
+    if not all(map(is_text, types)):
+        raise QueueError(f"No job is of a type in {_shown(types)}.", "Give a list of job types.")
+    if not is_text(pool):
+        raise QueueError(f"No job is of the pool {_shown(pool)}.", "Give a text without NUL.")
     if not _is_whole(n):
         raise QueueError(f"{_shown(n)} jobs cannot be claimed.", "Give a whole number.")
     check_lease(lease)
@@ -160,7 +174,7 @@ def check_types(types: Collection[str]) -> None:
     Raises:
         QueueError: there are none.
     """
-    if not types or not all(isinstance(type_, str) for type_ in types):
+    if not types:
         raise QueueError(f"No job is of a type in {_shown(types)}.", "Give a list of job types.")
 
 
@@ -229,9 +243,9 @@ def check_type(type_: object, pool: object) -> None:
     Raises:
         QueueError: it is something else.
     """
-    if not type_ or not _is_text(type_):
+    if not type_ or not is_text(type_):
         raise QueueError(f"No job is of the type {_shown(type_)}.", "Give a text that is not empty.")
-    if not _is_text(pool):
+    if not is_text(pool):
         raise QueueError(f"No job is of the pool {_shown(pool)}.", "Give a text.")
 
 
@@ -241,7 +255,7 @@ def check_limit_of_jobs(name: object, concurrency: object, rate: object, period:
     Raises:
         QueueError: one is something else, or the rate has no time.
     """
-    if not name or not _is_text(name):
+    if not name or not is_text(name):
         raise QueueError(f"No limit can be called {_shown(name)}.", "Give a text that is not empty.")
     for what, value in (("concurrency", concurrency), ("rate", rate), ("per", period)):
         if value is not None and not _is_whole(value, 1, LONGEST):
@@ -260,7 +274,7 @@ def check_keys(keys: object) -> None:
     Raises:
         QueueError: it is one key, or something else.
     """
-    if isinstance(keys, str) or not isinstance(keys, Collection) or not all(isinstance(each, str) for each in keys):
+    if isinstance(keys, str) or not isinstance(keys, Collection) or not all(map(is_text, keys)):
         raise QueueError(f"Results are asked for by a list of keys, not by {_shown(keys)}.", "Write [key].")
 
 
@@ -300,8 +314,24 @@ def check_id(job_id: object) -> None:
     Raises:
         QueueError: it is something else.
     """
-    if not isinstance(job_id, int):
-        raise QueueError(f"A job is named by its id, not by {_shown(job_id)}.", "Give a whole number.")
+    if not _is_id(job_id):
+        raise QueueError(
+            f"A job is named by its id, not by {_shown(job_id)}.", "Give a whole number from 1 to 2^63 - 1."
+        )
+
+
+def check_search(texts: Mapping[str, object], numbers: Mapping[str, object]) -> None:
+    """Hold what jobs are looked for by to texts and numbers; None says nothing.
+
+    Raises:
+        QueueError: names the argument.
+    """
+    for name, value in texts.items():
+        if value is not None and not is_text(value):
+            raise QueueError(f"No job has the {name} {_shown(value)}.", "Give a text without NUL, or None.")
+    for name, value in numbers.items():
+        if value is not None and not _is_id(value):
+            raise QueueError(f"{name}={_shown(value)} is not possible.", "Give a whole number, or None.")
 
 
 def check_ids(job_ids: object) -> None:
@@ -311,7 +341,7 @@ def check_ids(job_ids: object) -> None:
         QueueError: it is one id, or something else.
     """
     if not _are_ids(job_ids):
-        raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id].")
+        raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id], below 2^63.")
 
 
 def is_finite(value: Any) -> bool:
@@ -319,7 +349,7 @@ def is_finite(value: Any) -> bool:
     left = [value]
     while left:
         match left.pop():
-            case None | str() | int():
+            case None | str() | int() | msgspec.Raw():
                 continue
             case float() as number:
                 if not math.isfinite(number):

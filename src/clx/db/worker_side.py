@@ -18,7 +18,7 @@ from clx.db.queries import Lookup
 from clx.db.rescue import Rescuer
 from clx.db.settling import Together
 from clx.db.transaction import Transaction, Write
-from clx.db.validation import check_backoff, check_claim, check_lease, check_types
+from clx.db.validation import check_backoff, check_claim, check_ids, check_lease, check_types
 from clx.db.writer import Writer
 from clx.errors import LostRunError
 
@@ -72,7 +72,7 @@ class WorkerSide(Lookup):
             DatabaseError: the file was removed or replaced.
         """
         lease = in_ms(lease)
-        check_claim(types, n, lease)
+        check_claim(types, n, lease, pool)
         claimed: list[Job] = []
         if time.monotonic() >= self._rescue_at and self._fruitful:
             self.rescue()  # jobs of the silent must not wait for a backlog to end
@@ -101,9 +101,13 @@ class WorkerSide(Lookup):
 
     def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
         """Whether a claim could find something: a read, so that idle workers never take the write lock."""
-        read = self.database.read
-        due = (self.database.clock.now(),)
-        return any(read(sql.CLAIMABLE, (pool, type_)) for type_ in types) or bool(read(sql.DUE, due))
+        database = self.database
+        if any(database.is_claimable(pool, type_) for type_ in types):
+            return True
+        is_due = bool(database.read(sql.DUE, (database.clock.now(),)))
+        if not is_due:
+            database.find_marks(pool, types, idle=True)
+        return is_due
 
     def settle(
         self,
@@ -127,7 +131,7 @@ class WorkerSide(Lookup):
             LostWorkerError: the worker was struck off; no job was taken and no report either.
         """
         lease = in_ms(lease)
-        check_claim(types, n, lease)
+        check_claim(types, n, lease, pool)
         return self._settle(check_reports(reports), types, n, worker, pool, lease, harmless)
 
     def _settle(
@@ -154,6 +158,8 @@ class WorkerSide(Lookup):
                 self._promote_at = time.monotonic() + _FLOOD_PAUSE
             return Settled(claimed, lost)
 
+        if n:
+            self.database.find_marks(pool, types)
         return self._write("settle" if reports else "claim", body)
 
     def _me(self, types: Sequence[str]) -> int:
@@ -180,6 +186,7 @@ class WorkerSide(Lookup):
             LostRunError: the run is no longer the caller's.
             QueueError: the lease is no number of milliseconds, or JSON cannot say *progress*.
         """
+        check_ids((job_id, run))
         lease = in_ms(lease)
         if lease is not None:
             check_lease(lease)
@@ -220,6 +227,7 @@ class WorkerSide(Lookup):
         Raises:
             LostRunError: the run is no longer the caller's; nothing was changed.
         """
+        check_ids((job_id, run))
         report, encoded = Success(job_id, run, peak_memory=peak_memory), encode(result)
 
         def body(tx: Transaction) -> None:
@@ -250,6 +258,7 @@ class WorkerSide(Lookup):
         Raises:
             LostRunError: the run is no longer the caller's; nothing was changed.
         """
+        check_ids((job_id, run))
         report = Failure(job_id, run, error, retry, backoff, stderr, peak_memory)
 
         def body(tx: Transaction) -> Literal["queued", "failed", "cancelled"]:
@@ -295,6 +304,8 @@ class WorkerSide(Lookup):
         self._give_back("end_cancelled", job_id, run)
 
     def _give_back(self, name: str, job_id: int, run: int, delay: int = 0) -> None:
+        check_ids((job_id, run))
+
         def body(tx: Transaction) -> None:
             if not finishing.release(tx, job_id, run, delay=delay):
                 raise _lost(job_id, run)

@@ -24,7 +24,20 @@ SLICE = 500
 _IN_THE_WAY = (OddRowError, QueueError, TypeError, ValueError, ArithmeticError)
 """What a transaction ends in where a value is not what its column should hold."""
 _ACKNOWLEDGED = frozenset(
-    {"enqueue", "enqueue_batch", "settle", "finish", "fail", "cancel", "retry", "pause", "resume", "set_limit"}
+    {
+        "enqueue",
+        "enqueue_batch",
+        "enter_calls",
+        "remember_value",
+        "settle",
+        "finish",
+        "fail",
+        "cancel",
+        "retry",
+        "pause",
+        "resume",
+        "set_limit",
+    }
 )
 """What its caller relies on once it has returned."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
@@ -32,6 +33,9 @@ from clx.remote.connection import Connection
 from clx.remote.documents import job_document, job_of
 from clx.remote.schedules import RemoteSchedules
 
+if TYPE_CHECKING:
+    from clx.db.retention import Pruned
+
 _LONGEST_WAIT = 60
 """Seconds that one call waits; who waits longer calls again."""
 _AT_ONCE = 10_000
@@ -44,6 +48,8 @@ _Jobs = msgspec.defstruct("_Jobs", [("jobs", list[dict[str, Any]])])
 
 class Client:
     """The jobs of one server. Usable from several threads at once.
+
+    It has no ``sql`` and no ``backup``: these are for who has the database at hand.
 
     Args:
         url: its address, ``http://HOST:PORT``.
@@ -239,6 +245,20 @@ class Client:
         """As :meth:`clx.db.jobs.Queue.limits`."""
         return [LimitState(**each) for each in self._call("GET", "/limits", dict[str, Any])["limits"]]
 
+    def prune(self, **days: float | timedelta) -> Pruned:
+        """As :meth:`clx.db.jobs.Queue.prune`: needs a token of the role admin. Calls until all is done."""
+        from clx.db.retention import Policy, Pruned
+
+        kept = asdict(Policy.of(days))
+        body: dict[str, Any] = {name: kept[name] for name in days}
+        removed = Pruned()
+        while True:
+            done = self._call("POST", "/prune", dict[str, Any], body=body)
+            body["after"] = done.pop("after")
+            removed = Pruned(**{name: done[name] + count for name, count in asdict(removed).items()})
+            if body["after"] is None:
+                return removed
+
     def _change(self, path: str, job_ids: Sequence[int]) -> list[int]:
         check_ids(job_ids)
         return [id_ for part in _parts(job_ids) for id_ in self._call("POST", path, _Ids, body={"ids": part}).ids]
@@ -274,7 +294,7 @@ class Client:
     ) -> Settled:
         """As :meth:`clx.db.jobs.Queue.settle`."""
         lease = in_ms(lease)
-        check_claim(types, n, lease)
+        check_claim(types, n, lease, pool)
         told = [_report(each) for each in check_reports(reports)]
         worker = self._me(types, pool) if worker is None else worker
         body = {"worker": worker, "reports": told, "types": list(types), "n": n, "pool": pool, "lease": lease}

@@ -86,6 +86,8 @@ def test_ready_made_json_is_looked_at_before_it_is_stored(queue: Queue, raw: byt
 
 
 def test_ready_made_json_that_is_right_is_stored(queue: Queue) -> None:
+    nothing = queue.enqueue(NewJob("t", {"a": None, "b": msgspec.Raw(b"null")}))
+    assert queue.get_many([nothing])[0].payload == {"a": None, "b": None}
     job_id = queue.enqueue(NewJob("t", {"a": msgspec.Raw(b'{"b": [1, 2]}')}))
 
     assert queue.get_many([job_id])[0].payload == {"a": {"b": [1, 2]}}

@@ -289,6 +289,50 @@ def test_older_tables_are_brought_up_once_whoever_comes_first(
         queue.close()
 
 
+def test_tables_of_the_last_version_become_todays(empty: str) -> None:
+    drawn = "SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name"
+    columns = f"{drawn} FROM information_schema.columns WHERE table_schema = 'clx' ORDER BY 1, ordinal_position"
+    rules = (
+        "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'clx'::regnamespace ORDER BY 1, 2"
+    )
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'clx' ORDER BY 1"
+    with psycopg.connect(empty, autocommit=True) as connection:
+
+        def tables_now() -> list[list[tuple[Any, ...]]]:
+            return [connection.execute(query).fetchall() for query in (columns, rules, indexes)]
+
+        with Queue.open(empty) as queue:
+            queue.enqueue(NewJob("t"))
+        fresh = tables_now()
+        connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")
+        connection.execute("UPDATE clx.alembic_version SET version_num = '0005'")
+        with Queue.open(empty) as queue:
+            assert queue.stats() == {"t": {"queued": 1}}
+        assert tables_now() == fresh
+
+
+def test_tables_without_the_index_of_what_comes_again_get_it(empty: str) -> None:
+    with Queue.open(empty) as queue:
+        first = queue.enqueue(NewJob("t"))
+    drawn = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'clx' AND indexname = 'jobs_again'"
+    options = (
+        "SELECT relname, reloptions FROM pg_class WHERE relname IN ('jobs', 'workers', 'batches') ORDER BY relname"
+    )
+    with psycopg.connect(empty, autocommit=True) as connection:
+        known = connection.execute(drawn).fetchall(), connection.execute(options).fetchall()
+        connection.execute("DROP INDEX clx.jobs_again; UPDATE clx.alembic_version SET version_num = '0004'")
+        connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")  # of the version after
+        for table in ("jobs", "workers", "batches"):
+            connection.execute(f"ALTER TABLE clx.{table} RESET (vacuum_index_cleanup)")
+
+        with Queue.open(empty) as queue:
+            assert [job.id for job in queue.claim(["t"])] == [first]
+
+        assert (connection.execute(drawn).fetchall(), connection.execute(options).fetchall()) == known
+        assert len(known[0]) == 1
+
+
 def test_who_only_reads_makes_no_tables(empty: str) -> None:
     with pytest.raises(DatabaseError, match="holds no job table") as told:
         Queue.open(empty, readonly=True)

@@ -16,6 +16,7 @@ from clx.db.postgresql.parameters import bound
 
 _ENDED = "UPDATE jobs SET state = 'succeeded', ready = 1, run = 1, finished_at = 1 WHERE id <= 100000"
 _CLAIM = {"worker": 1, "lease": 1000, "until": 10**13, "now": 1, "pool": "", "type": "t", "n": 64, "promote": 1}
+_BOTTOM = "{0,0,0,0,0}"
 
 
 @pytest.fixture
@@ -74,20 +75,23 @@ def _pages(plan: dict[str, Any]) -> int:
 
 def test_a_claim_reads_by_its_index_and_little_in_a_long_table(queue: Queue) -> None:
     queue.enqueue_many([NewJob("t") for _ in range(1000)])
-    short = _pages(_plan(queue, DIALECT.claim_company, _CLAIM))
+    short = _pages(_plan(queue, DIALECT.claim_company, {**_CLAIM, "marks": _BOTTOM}))
     queue.cancel([row["id"] for row in queue.sql("SELECT id FROM jobs")])
     queue.enqueue_many([NewJob("t") for _ in range(200_000)])
     queue.database.write("fill", lambda tx: tx.execute(_ENDED))
 
-    plan = _plan(queue, DIALECT.claim_company, _CLAIM)
+    marks = _BOTTOM
+    while "100001" not in marks:  # which takes two looks, with a pause
+        marks = queue.database.frontiers.marks("", "t")  # type: ignore[attr-defined]
+        queue.database.find_marks("", ["t"])
+    plan = _plan(queue, DIALECT.claim_company, {**_CLAIM, "marks": marks})
 
     told = json.dumps(plan)
     assert '"Index Name": "jobs_claim"' in told
     assert "Seq Scan" not in told.replace('"Relation Name": "paused"', "")
     once = re.findall(r'"Index Name": "(\w+)"', told)
-    assert set(once) <= {"jobs_claim", "jobs_delayed", "jobs_pkey", "paused_pkey"}
-    queue.database.vacuum()  # as the server does by itself: entries of the index whose jobs have ended are gone
-    assert _pages(_plan(queue, DIALECT.claim_company, _CLAIM)) <= 1.5 * short
+    assert set(once) <= {"jobs_again", "jobs_claim", "jobs_delayed", "jobs_pkey", "paused_pkey"}
+    assert _pages(plan) <= 1.5 * short, "entries of the index are passed whose jobs have ended"
 
 
 @pytest.mark.parametrize("analyzed", [False, True])

@@ -69,12 +69,14 @@ class Connection:
         """Have *trace* called with every statement, as a connection of SQLite does."""
         self._trace = trace
 
-    def execute(self, statement: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
-        """Run one statement; returns a cursor."""
+    def execute(
+        self, statement: str, params: Mapping[str, Any] | Sequence[Any] = (), *, kept: bool | None = None
+    ) -> Any:
+        """Run one statement; returns a cursor. Unless *kept* is false, its plan is kept when it comes often."""
         query, values = bound(statement, params)
         if self._trace is not None:
             self._trace(query)
-        return self.raw.execute(query, values)
+        return self.raw.execute(query, values) if kept is None else self.raw.execute(query, values, prepare=kept)
 
     def together(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
         """Run statements within a transaction in one round trip; returns their cursors."""

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -34,6 +34,7 @@ from clx.db.postgresql.driver import (
     not_taken,
     translate,
 )
+from clx.db.postgresql.frontier import Frontiers
 from clx.db.postgresql.listen import NOTIFY, PostgresDoorbell
 from clx.db.postgresql.tables import ensure_tables, revision_of
 from clx.db.postgresql.thread_connection import Held
@@ -101,6 +102,7 @@ class PostgresDatabase(Database):
         self._pid = os.getpid()
         self._closed = False
         self._reached = False
+        self.frontiers = Frontiers(self._row)
         self.doorbell = PostgresDoorbell(self.connect, self._notify)
 
     @classmethod
@@ -148,6 +150,7 @@ class PostgresDatabase(Database):
         if held is None or held.closed:
             held = Held(self.connect())
             self._reached = True
+            self.frontiers.forget()
             self._local.held = held
             with self._lock:
                 self._connections.add(held)
@@ -225,6 +228,19 @@ class PostgresDatabase(Database):
         """All rows of one query."""
         return self.look(lambda connection: _rows(connection.execute(sql, params)))
 
+    def _row(self, sql: str, params: Params) -> Any:
+        """The row of a query whose plan is made for the table as it is now."""
+        return self.look(lambda connection: connection.execute(sql, params, kept=False).fetchone())
+
+    def is_claimable(self, pool: str, type_: str) -> bool:
+        """Whether a job can be claimed, delayed ones that are due aside."""
+        named = {"pool": pool, "type": type_, "marks": self.frontiers.marks(pool, type_, to_claim=False)}
+        return self._row(self.sql.claimable, named) is not None
+
+    def find_marks(self, pool: str, types: Sequence[str], *, idle: bool = False) -> None:
+        """One of them at a time."""
+        self.frontiers.look(pool, types, idle=idle)
+
     def look(self, body: Callable[[Any], T]) -> T:
         """What *body*, which only reads, finds by this thread's connection."""
         try:
@@ -299,7 +315,7 @@ class PostgresDatabase(Database):
                 waited = time.monotonic() - begun
                 if waited > NOTICED:  # before the body judges anybody by his lease
                     self.leases.distrust(waited)
-                transaction = PostgresTransaction(connection, now)
+                transaction = PostgresTransaction(connection, now, self.frontiers)
                 value = body(transaction)
                 transaction.require_heard()
                 crash_point(name, "before_commit")

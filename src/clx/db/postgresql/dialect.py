@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 from clx.db.dialect import HARMLESS, IN_CLAIM_ORDER, QUEUED, TAKE, Dialect
 from clx.db.odd_rows import tables
 from clx.db.postgresql.connect import Connection
+from clx.db.postgresql.frontier import CLAIMABLE, FIRSTS, FROM_THERE, Frontiers
 from clx.db.statements import COLUMNS
 from clx.db.transaction import Transaction
 
@@ -21,13 +22,8 @@ _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \([?, ]*\)")
 _AT_ONCE = 5000
 """Rows that one statement enters."""
 _DUE = "SELECT 1 FROM jobs WHERE state = 'queued' AND ready = 0 AND waits_for = 0 AND not_before <= :now"
-_FIRST = (
-    f"SELECT id, claim_rank, deadline, {HARMLESS} AS harmless {QUEUED} AND NOT EXISTS (SELECT 1 FROM paused) "
-    f"AND (CAST(:promote AS bigint) = 0 OR NOT EXISTS ({_DUE})) {IN_CLAIM_ORDER} :n FOR UPDATE SKIP LOCKED"
-)
-_PLACED = (
-    f"SELECT id, harmless, row_number() OVER (ORDER BY claim_rank, deadline, id) AS place FROM ({_FIRST}) AS first"
-)
+_NOTHING_ELSE = f" AND NOT EXISTS (SELECT 1 FROM paused) AND (CAST(:promote AS bigint) = 0 OR NOT EXISTS ({_DUE}))"
+_PLACED = "SELECT id, harmless, row_number() OVER (ORDER BY claim_rank, deadline, id) AS place FROM ({}) AS first"
 _COMPANY = (
     "SELECT id FROM (SELECT id, place, harmless, bool_or(harmless) FILTER (WHERE place = 1) OVER () AS together "
     f"FROM ({_PLACED}) AS placed) AS known WHERE place = 1 OR (together AND harmless)"
@@ -42,6 +38,7 @@ class PostgresDialect(Dialect):
     ahead = 512
     unchanged = " FOR SHARE"
     spare = 32
+    claimable = CLAIMABLE
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
@@ -50,7 +47,8 @@ class PostgresDialect(Dialect):
 
     def __init__(self) -> None:
         super().__init__()
-        self.claim_company = f"{TAKE} {self.chosen(_COMPANY)} RETURNING {COLUMNS}"
+        first = f"{self.first(f'id, claim_rank, deadline, {HARMLESS} AS harmless', _NOTHING_ELSE)} :n{self.locking}"
+        self.claim_company = f"{TAKE} {self.chosen(_COMPANY.format(first))} RETURNING {COLUMNS}"
         # it takes what a recursion has found once only
         self.needed_by = (
             f"WITH RECURSIVE needed (id) AS ({self.ids('needs')} UNION SELECT near.id FROM needed, LATERAL ("
@@ -127,6 +125,10 @@ class PostgresDialect(Dialect):
         """It knows how many rows a condition leaves."""
         return column
 
+    def first(self, columns: str, which: str = "") -> str:
+        """Not from the beginning: see :mod:`clx.db.postgresql.frontier`."""
+        return f"{FIRSTS} SELECT {columns} {QUEUED} AND {FROM_THERE}{which} {IN_CLAIM_ORDER}"
+
     def chosen(self, query: str) -> str:
         """As an array: a plan may ask a query after IN several times, and each time it would lock other rows."""
         return f"= ANY (ARRAY({query}))"
@@ -166,21 +168,34 @@ def _many(statement: str) -> tuple[str, list[str]]:
     listed = ", ".join(names)
     query = (
         f"INSERT INTO {table} ({listed}) SELECT {listed} FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) "
-        f"AS ({kinds})) WITH ORDINALITY AS entered ({listed}, ordinality) ORDER BY ordinality RETURNING id"
+        f"AS ({kinds})) WITH ORDINALITY AS entered ({listed}, ordinality) ORDER BY ordinality"
     )
     return query, names
+
+
+def _in_parts(statement: str, rows: Sequence[Sequence[Any]]) -> tuple[str, Iterator[dict[str, str]]]:
+    """A statement that enters many rows at once, and its parameters as often as it is to be run."""
+    query, names = _many(statement)
+    parts = (rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE))
+    texts = (msgspec.json.encode([dict(zip(names, row, strict=True)) for row in part]).decode() for part in parts)
+    return query, ({"rows": text} for text in texts)
 
 
 class PostgresTransaction(Transaction):
     """A transaction of PostgreSQL."""
 
-    __slots__ = ("_answers", "_connection")
+    __slots__ = ("_answers", "_connection", "_frontiers")
     sql = DIALECT
 
-    def __init__(self, connection: Connection, now: int) -> None:
+    def __init__(self, connection: Connection, now: int, frontiers: Frontiers) -> None:
         super().__init__(connection, now)
+        self._frontiers = frontiers
         self._connection = connection
         self._answers: dict[str, tuple[Mapping[str, Any], Any]] = {}
+
+    def marks(self, pool: str, type_: str) -> str:
+        """The lowest ids of interest, by rank."""
+        return self._frontiers.marks(pool, type_)
 
     def ahead(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Run them in one round trip."""
@@ -206,10 +221,11 @@ class PostgresTransaction(Transaction):
 
     def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Enter rows; returns their ids."""
-        query, names = _many(statement)
-        found: list[int] = []
-        for first in range(0, len(rows), _AT_ONCE):
-            part = [dict(zip(names, row, strict=True)) for row in rows[first : first + _AT_ONCE]]
-            text = msgspec.json.encode(part).decode()
-            found += [row[0] for row in self.execute(query, {"rows": text}).fetchall()]
-        return found
+        query, parts = _in_parts(statement, rows)
+        return [row[0] for part in parts for row in self.execute(_returning(query), part).fetchall()]
+
+    def enter_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Enter rows."""
+        query, parts = _in_parts(statement, rows)
+        for part in parts:
+            self.execute(query, part)

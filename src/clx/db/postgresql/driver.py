@@ -92,8 +92,9 @@ def is_lost(error: BaseException) -> bool:
 
 def not_taken(error: BaseException) -> NotStorableError:
     """Our error for a value that the server cannot store."""
+    told = "a number is too large" if getattr(error, "sqlstate", "") == "22003" else _told(error)
     return NotStorableError(
-        f"The table does not take such a value: {_told(error)}.", "Give whole numbers below 2^63 and plain text."
+        f"The table does not take such a value: {told}.", "Give whole numbers below 2^63 and plain text."
     )
 
 

@@ -78,6 +78,8 @@ CREATE TABLE jobs (
   CONSTRAINT job_failed_why CHECK (state <> 'failed' OR error IS NOT NULL)
 );
 
+CREATE INDEX jobs_again ON jobs (pool, type, claim_rank, deadline, id) WHERE CASE WHEN state = 'queued' AND ready = 1 THEN run <> 0 OR not_before <> 0 OR deadline < 9223372036854775807 OR claim_rank < 0 OR claim_rank >= 5 ELSE false END;
+
 CREATE INDEX jobs_aside ON jobs (id, state) WHERE waits_for > 0 OR state IN ('failed', 'cancelled');
 
 CREATE UNIQUE INDEX jobs_behind ON jobs (after_id) WHERE after_id IS NOT NULL AND state = 'queued';
@@ -149,6 +151,25 @@ CREATE TABLE results (
   used_at BIGINT NOT NULL,
   PRIMARY KEY (key, type)
 );
+
+CREATE TABLE routines (
+  id TEXT COLLATE "C" NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  module TEXT COLLATE "C" NOT NULL,
+  source TEXT COLLATE "C" NOT NULL,
+  signature TEXT COLLATE "C" NOT NULL,
+  doc TEXT COLLATE "C" NOT NULL,
+  job TEXT COLLATE "C" NOT NULL,
+  after_id TEXT COLLATE "C",
+  after_on TEXT COLLATE "C",
+  parameter TEXT COLLATE "C",
+  seen_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  CONSTRAINT routine_after_on CHECK (after_on IS NULL OR after_on IN ('success', 'failure', 'always')),
+  CONSTRAINT routine_after CHECK ((after_id IS NULL) = (after_on IS NULL))
+);
+
+CREATE INDEX routines_after ON routines (after_id) WHERE after_id IS NOT NULL;
 
 CREATE TABLE schedules (
   name TEXT COLLATE "C" NOT NULL,
@@ -240,6 +261,22 @@ CREATE TABLE batch_jobs (
 
 CREATE INDEX batch_jobs_job ON batch_jobs (job_id);
 
+CREATE TABLE calls (
+  parent_id BIGINT NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  occurrence BIGINT NOT NULL,
+  type TEXT COLLATE "C",
+  job_id BIGINT,
+  value TEXT COLLATE "C",
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (parent_id, name, occurrence),
+  CONSTRAINT call_or_value CHECK ((type IS NULL) = (value IS NOT NULL)),
+  CONSTRAINT call_value CHECK (value IS NULL OR job_id IS NULL),
+  FOREIGN KEY(parent_id) REFERENCES jobs (id) ON DELETE CASCADE
+);
+
+CREATE INDEX calls_job ON calls (job_id) WHERE job_id IS NOT NULL;
+
 CREATE TABLE dependencies (
   job_id BIGINT NOT NULL,
   needs_id BIGINT NOT NULL,
@@ -279,12 +316,20 @@ CREATE TABLE runs (
   FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
 );
 
-ALTER TABLE jobs SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+CREATE TABLE wants (
+  job_id BIGINT NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (job_id, name),
+  FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
+);
 
-ALTER TABLE workers SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE jobs SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
 
-ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE workers SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
+
+ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02, vacuum_index_cleanup = on);
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0004');
+INSERT INTO alembic_version VALUES ('0006');

@@ -16,7 +16,11 @@ from clx.errors import QueueError
 T = TypeVar("T")
 
 _WHERE = "SELECT current_database(), pg_postmaster_start_time()"
-_NOW = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint), current_setting('search_path')"
+_NOW = (
+    "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint), current_setting('search_path'), "
+    "pg_current_xact_id()"
+)
+"""The transaction has its number before a job has: :mod:`clx.db.postgresql.frontier`."""
 _PATH = "SELECT set_config('search_path', ?, true)"
 _SAVEPOINT = "clx_within"
 
@@ -33,6 +37,8 @@ class Within(Enqueuing):
     Raises:
         QueueError: it is nothing of the kind, of another database, or commits each statement by itself.
     """
+
+    database: PostgresDatabase
 
     def __init__(self, database: PostgresDatabase, connection: Any) -> None:
         self.database = database
@@ -59,10 +65,12 @@ class Within(Enqueuing):
         connection = self._connection()
         connection.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:
-            now, path = connection.execute(_NOW).fetchone()
+            now, path, _ = connection.execute(_NOW).fetchone()
             connection.execute(_PATH, (SCHEMA,))
             clock = self.database.clock
-            tx = PostgresTransaction(connection, now if isinstance(clock, ServerClock) else clock.now())
+            tx = PostgresTransaction(
+                connection, now if isinstance(clock, ServerClock) else clock.now(), self.database.frontiers
+            )
             value = body(tx)
             connection.execute(_PATH, (path,))
         except BaseException:  # the caller's transaction is as it was

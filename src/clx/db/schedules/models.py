@@ -28,7 +28,7 @@ ON_TIME = 60_000
 """Milliseconds by which a fire that is not to be caught up may be late: somebody may have held the table."""
 TOLD = "schedule"
 """Where the payload of a job says which fire it is of."""
-_KEPT = ("type", "payload", "pool", "key", "priority", "max_runs", "timeout", "delay", "expires_in", "limit")
+JOB_OF_SCHEDULE = ("type", "payload", "pool", "key", "priority", "max_runs", "timeout", "delay", "expires_in", "limit")
 """What a job of a schedule may have; all else is about one moment, or one other job."""
 _SCHEDULE = Reader.of("schedules", COLUMNS.split(", "))
 _FIRE = Reader(
@@ -116,7 +116,7 @@ class Schedule:
 
     def row(self) -> tuple[Any, ...]:
         """Its values as the table keeps them, in the order of ``statements.COLUMNS``, as far as ``ends_at``."""
-        job = {name: getattr(self.job, name) for name in _KEPT}
+        job = {name: getattr(self.job, name) for name in JOB_OF_SCHEDULE}
         job["payload"] = dict(self.job.payload)
         return (self.name, self.cron, self.zone, encode(job), self.overlap, self.catch_up, self.window, self.ends_at)
 
@@ -197,10 +197,10 @@ def _check_job(job: object) -> None:
         raise QueueError("A schedule queues a NewJob.", 'Write Schedule("name", "0 6 * * *", NewJob("type", {…})).')
     usual = NewJob("usual")
     for each in fields(NewJob):
-        if each.name not in _KEPT and getattr(job, each.name) != getattr(usual, each.name):
+        if each.name not in JOB_OF_SCHEDULE and getattr(job, each.name) != getattr(usual, each.name):
             raise QueueError(
                 f"The job of a schedule cannot have {each.name}: it is queued again and again.",
-                f"It may have {', '.join(_KEPT)}.",
+                f"It may have {', '.join(JOB_OF_SCHEDULE)}.",
             )
     if not isinstance(job.payload, Mapping) or TOLD in job.payload:
         raise QueueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from clx.commands import told_in
 from clx.db.database import Database, Row
@@ -17,7 +17,7 @@ from clx.db.schedules.models import Fire, Schedule, fire_from_row, schedule_from
 from clx.db.schedules.sweep import Sweep
 from clx.db.statements import IS_LIMIT
 from clx.db.transaction import Transaction
-from clx.db.validation import check_limit
+from clx.db.validation import check_limit, is_text
 from clx.db.writer import Writer
 from clx.errors import QueueError
 from clx.settings.problems import did_you_mean, shortened
@@ -65,16 +65,19 @@ class Schedules:
 
     def get(self, name: str) -> Schedule:
         """The schedule of that name."""
+        self._check(name)
         rows = self._database.read(sql.GET, (name,))
         return schedule_from_row(rows[0]) if rows else self._unknown(name)
 
     def fires(self, name: str, limit: int = 20) -> Fires:
         """What became of its latest times, newest first."""
         check_limit(limit)
+        self._check(name)
         return [fire_from_row(row) for row in self._database.read(sql.FIRES, (name, limit))]
 
     def counts(self, name: str) -> dict[str, int]:
         """How many of its times were ``queued``, ``skipped`` and ``missed``."""
+        self._check(name)
         return {as_text(outcome): n for outcome, n in self._database.read(sql.COUNTS, (name,))}
 
     def add(self, schedule: Schedule, *, replace: bool = False) -> Schedule:
@@ -225,8 +228,14 @@ class Schedules:
         def body(tx: Transaction) -> tuple[T, ...]:
             return tuple(change(tx, row) for row in tx.execute(sql.HOLD, (name,)).fetchall())
 
+        self._check(name)
         changed = self._write("change_schedule", body)
         return changed[0] if changed else self._unknown(name)
+
+    def _check(self, name: object) -> None:
+        """A name that no table can keep is that of no schedule."""
+        if not is_text(name):
+            self._unknown(cast("str", name))
 
     def _unknown(self, name: str) -> NoReturn:
         names = [as_text(row[0]) for row in self._database.read(sql.NAMES)]

@@ -40,6 +40,10 @@ class SqliteTransaction(Transaction):
         """Enter one row; returns its id."""
         return int(self.execute(statement, values).lastrowid)
 
+    def enter_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Enter rows."""
+        self.executemany(statement, rows)
+
     def insert_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Enter rows; returns their ids."""
         self.executemany(statement, rows)

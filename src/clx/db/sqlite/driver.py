@@ -63,8 +63,9 @@ UNBOUND = (OverflowError, UnicodeEncodeError, driver.InterfaceError, driver.Prog
 
 def not_taken(error: BaseException) -> NotStorableError:
     """Our error for a value that SQLite cannot store."""
+    told = "a number is too large" if isinstance(error, OverflowError) else error
     return NotStorableError(
-        f"The table does not take such a value: {error}.", "Give whole numbers below 2^63 and plain text."
+        f"The table does not take such a value: {told}.", "Give whole numbers below 2^63 and plain text."
     )
 
 

@@ -32,7 +32,7 @@ Pause = Annotated[int, Meta(ge=0, le=LONGEST)]
 Whole = Annotated[int, Meta(ge=1, le=MOST)]
 Text = Annotated[str, Meta(pattern="^[^\\x00]*$", max_length=1000)]
 Name = Annotated[str, Meta(pattern="^[^\\x00]+$", min_length=1, max_length=1000)]
-Key = Annotated[str, Meta(max_length=1000)]
+Key = Text
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_WAIT)]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 OnConflict = Literal["return", "raise", "replace", "after"]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from clx import __version__
+from clx.server.api import cas
 from clx.server.api.documents import MOST, Error
 from clx.server.api.operations import Operation
 
@@ -20,10 +21,12 @@ _MEANINGS = {
     408: "The body came too slowly.",
     409: "The state of the table does not allow it.",
     413: "The body is too large.",
+    416: "It has not as many bytes.",
     422: "What was asked for is not possible.",
     503: "The job table does not answer in time; Retry-After says when to try again.",
-    507: "The disk of the job table is full.",
+    507: "The disk of the job table, or of the artifacts, is full.",
 }
+_BASE = "/api/v1"
 _REF = "#/components/schemas/{name}"
 
 
@@ -34,17 +37,18 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     known = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, known, components)
-    paths["/events"] = {"get": _EVENTS | {"responses": _EVENTS["responses"] | _refusals((), known)}}
+        paths.setdefault(f"{_BASE}{each.path}", {})[each.method.lower()] = _operation(each, known, components)
+    paths[f"{_BASE}/events"] = {"get": _EVENTS | {"responses": _EVENTS["responses"] | _refusals((), known)}}
+    paths |= cas.paths(lambda *statuses: _refusals(statuses, known))
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
             "title": "CLX",
             "version": __version__,
-            "description": "The job table over HTTP. Times are milliseconds UTC, durations milliseconds.",
+            "description": "Jobs and artifacts over HTTP. Times are milliseconds UTC, durations milliseconds.",
         },
-        "servers": [{"url": "/api/v1"}],
+        "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"basic": []}],
         "paths": paths,
         "components": {

@@ -1,7 +1,9 @@
-"""More operations of ``/api/v1``: types that are paused, limits, schedules."""
+"""More operations of ``/api/v1``: types that are paused, limits, schedules, what is long over."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,12 +11,17 @@ from msgspec import Meta, structs
 
 from clx.db.models import NewJob
 from clx.db.queries import LimitState, Paused
+from clx.db.retention import LOWEST, Policy, prune_part
+from clx.db.schedules.documents import fire_document, schedule_document
 from clx.db.schedules.models import Fire, Schedule
 from clx.errors import QueueError
 from clx.server.answers import Refusal
-from clx.server.api.documents import Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole, told
+from clx.server.api.documents import MOST, Done, JobToBe, Length, Moment, Name, Pause, Request, Text, Whole
 from clx.server.api.operations import Call, Operation
 
+_AT_A_TIME = 1.0
+"""Seconds for which one call prunes: others that write wait meanwhile."""
+Days = Annotated[float, Meta(ge=0, le=1e9)]
 ScheduleName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -49,6 +56,29 @@ class ScheduleToBe(Request, frozen=True):
     replace: bool = False
 
 
+class Keep(Request, frozen=True):
+    """What is kept for how many days, as of ``Queue.prune``; ``after``: where the answer before this one ended."""
+
+    succeeded: Days | None = None
+    failed: Days | None = None
+    workers: Days | None = None
+    results: Days | None = None
+    after: Annotated[int, Meta(ge=LOWEST, le=MOST)] | None = None
+
+
+class PrunedPart(msgspec.Struct, frozen=True):
+    """How much was removed, and where to go on (``after``); null when all is done."""
+
+    jobs: int
+    workers: int
+    events: int
+    batches: int
+    results: int
+    fires: int
+    abandoned: int
+    after: int | None
+
+
 class OfSchedule(Request, frozen=True):
     """A schedule by its name."""
 
@@ -70,19 +100,20 @@ class Range(OfSchedule, frozen=True):
     at_most: Annotated[int, Meta(ge=0, le=10_000)] | None = None
 
 
+FireDocument = msgspec.defstruct(
+    "Fire",
+    [
+        ("schedule", str), ("fire_at", int), ("at", str), ("fired_at", int), ("outcome", str),
+        ("job_id", int | None), ("state", str | None),
+    ],
+    frozen=True,
+)  # fmt: skip
 ScheduleDocument = msgspec.defstruct(
     "Schedule",
     [
         ("name", str), ("cron", str), ("job", dict[str, Any]), ("zone", str), ("overlap", str), ("catch_up", str),
-        ("window", int), ("ends_at", int | None), ("paused", bool), ("next_at", int | None), ("created_at", int),
-    ],
-    frozen=True,
-)  # fmt: skip
-FireDocument = msgspec.defstruct(
-    "Fire",
-    [
-        ("schedule", str), ("fire_at", int), ("fired_at", int), ("outcome", str), ("job_id", int | None),
-        ("state", str | None),
+        ("window", int), ("ends_at", int | None), ("paused", bool), ("next_at", int | None), ("next", str | None),
+        ("created_at", int), ("last", FireDocument | None),
     ],
     frozen=True,
 )  # fmt: skip
@@ -127,22 +158,32 @@ def _set_limit(call: Call) -> Done:
     return Done(True)
 
 
-def _told(schedule: Schedule) -> Any:
-    job = {name: getattr(schedule.job, name) for name in JobToBe.__struct_fields__}
-    kept = {name: value for name, value in job.items() if value not in (None, "", 0, ()) or name == "payload"}
-    names = [name for name in ScheduleDocument.__struct_fields__ if name != "job"]
-    return ScheduleDocument(job=kept, **{name: getattr(schedule, name) for name in names})
+def _prune(call: Call) -> PrunedPart:
+    asked: Keep = call.body
+    kept = {name: days for name, days in structs.asdict(asked).items() if name != "after" and days is not None}
+    ends_at = time.monotonic() + _AT_A_TIME
+    removed, after = prune_part(
+        call.queue.database, Policy.of(kept), after=LOWEST if asked.after is None else asked.after,
+        is_over=lambda: time.monotonic() > ends_at,
+    )  # fmt: skip
+    return PrunedPart(**dataclasses.asdict(removed), after=after)
 
 
-def _fires(fires: list[Fire], there: int = 0, left: int = 0) -> Fires:
-    return Fires([told(FireDocument, each) for each in fires], there, left)
+def _told(call: Call, schedule: Schedule) -> Any:
+    last = call.queue.schedules.fires(schedule.name, 1)
+    return msgspec.convert(schedule_document(schedule, last[0] if last else None), ScheduleDocument)
+
+
+def _fires(call: Call, name: str, fires: list[Fire], there: int = 0, left: int = 0) -> Fires:
+    zone = next((each.zone for each in call.queue.schedules.list() if each.name == name), "UTC")
+    return Fires([msgspec.convert(fire_document(each, zone), FireDocument) for each in fires], there, left)
 
 
 def _add(call: Call) -> Any:
     asked: ScheduleToBe = call.body
     given = {name: getattr(asked, name) for name in ScheduleToBe.__struct_fields__ if name not in ("job", "replace")}
     job: NewJob = asked.job.job()
-    return _told(call.queue.schedules.add(Schedule(job=job, **given), replace=asked.replace))
+    return _told(call, call.queue.schedules.add(Schedule(job=job, **given), replace=asked.replace))
 
 
 def _change(call: Call, name: str) -> Any:
@@ -165,11 +206,11 @@ def _backfill(call: Call) -> Fires:
     done = call.queue.schedules.backfill(
         asked.name, asked.start, asked.end, only_missing=asked.only_missing, at_most=asked.at_most
     )
-    return _fires(done.queued, done.there, done.left)
+    return _fires(call, asked.name, done.queued, done.there, done.left)
 
 
 def _history(call: Call) -> Fires:
-    return _fires(call.queue.schedules.fires(call.query.name, call.query.limit))
+    return _fires(call, call.query.name, call.queue.schedules.fires(call.query.name, call.query.limit))
 
 
 UPKEEP = (
@@ -188,8 +229,12 @@ UPKEEP = (
         _set_limit, Done, body=LimitToBe, writes=True,
     ),
     Operation(
+        "prune", "POST", "/prune", "admin", "Remove what is long over, as much as a second takes; go on after `after`.",
+        _prune, PrunedPart, body=Keep, writes=True,
+    ),
+    Operation(
         "schedules", "GET", "/schedules", "read", "Every schedule, by name.",
-        lambda call: Schedules([_told(each) for each in call.queue.schedules.list()]), Schedules,
+        lambda call: Schedules([_told(call, each) for each in call.queue.schedules.list()]), Schedules,
     ),
     Operation(
         "fires", "GET", "/schedules/fires", "read", "What became of the latest times of a schedule, newest first.",
@@ -213,7 +258,8 @@ UPKEEP = (
     ),
     Operation(
         "run_schedule", "POST", "/schedules/run", "admin", "Fire now, also while it is paused.",
-        lambda call: _fires([_change(call, "run")]), Fires, body=OfSchedule, writes=True, errors=(404,),
+        lambda call: _fires(call, call.body.name, [_change(call, "run")]), Fires, body=OfSchedule, writes=True,
+        errors=(404,),
     ),
     Operation(
         "backfill", "POST", "/schedules/backfill", "admin", "Queue the jobs of times that are over.", _backfill,

@@ -139,7 +139,9 @@ def require_ready(
     contained = {type_: image for type_, image in images.items() if image is not None}
     if contained:
         from clx.workers.executors.docker.preflight import preflight
+        from clx.workers.executors.docker.served import require_way_to_artifacts
 
+        require_way_to_artifacts(settings.artifacts.url, settings.docker.network)
         for text in preflight(database, contained, settings.docker):
             note(text)
 

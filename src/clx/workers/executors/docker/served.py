@@ -1,4 +1,4 @@
-"""What a container needs to work on a table of a server: a way there, the URL, and the artifacts of this machine.
+"""What a container needs to work on a table of a server: a way there, the URL, and artifacts.
 
 It gets the URL with its password by its environment, and mounts the artifacts and nothing else; all else beside the
 table is memory of its own. A job in it can so read the URL and write any row of the table.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from clx.commands import SERVED
 from clx.db.apart import state_directory
@@ -49,6 +50,19 @@ def require_way(database: Path, network: str) -> None:
     elif address.host in _LOCAL and network != "host":
         raise EngineError(
             f"{address} is this machine itself, and for a container it would be the container.",
+            "Name the machine by an address on which the server listens; or type: clx config set docker.network host",
+        )
+
+
+def require_way_to_artifacts(url: str | None, network: str) -> None:
+    """See that a container could reach the server of artifacts at *url*; None: there is none.
+
+    Raises:
+        EngineError: by the name that the server has here it would look within itself.
+    """
+    if url is not None and urlsplit(url).hostname in _LOCAL and network != "host":
+        raise EngineError(
+            f"The server of artifacts at {url} is this machine itself, and for a container it would be the container.",
             "Name the machine by an address on which the server listens; or type: clx config set docker.network host",
         )
 

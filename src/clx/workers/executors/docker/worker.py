@@ -206,6 +206,7 @@ def start(spawn: Spawn, state_dir: Path) -> DockerWorker:
             may look. A container that does not start is one that ends: its tail says why.
     """
     require_place(spawn.database, spawn.settings.docker.network)
+    served.require_way_to_artifacts(spawn.settings.artifacts.url, spawn.settings.docker.network)
     file = new_log(spawn, state_dir)
     with ExitStack() as undone:
         client = undone.enter_context(closing(connect()))
