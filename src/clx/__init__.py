@@ -3,8 +3,8 @@
 Public names, loaded when they are first used: ``Queue``, ``AsyncQueue`` (the same, awaited), ``Client`` (the same by a
 server), ``NewJob``, ``Job``, ``Consumer``, ``Schedule``; the reports that ``Queue.settle`` takes: ``Success``,
 ``Failure``; ``task``, which makes functions jobs; ``Hooks``; what a job's function raises to end otherwise:
-``Cancelled``, ``Retry``, ``Discard``; ``File``, which travels with the call of a routine; and every error that they
-raise.
+``Cancelled``, ``Retry``, ``Discard``; for routines ``define``, ``lifecycle``, ``progress``, and ``File``, which travels
+with a call; and every error that they raise.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _PUBLIC = {
     "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
     "Task": "clx.db.tasks",
+    "lifecycle": "clx.routines.lifecycle",
+    "progress": "clx.routines.context",
     "task": "clx.db.tasks",
     **dict.fromkeys(
         (
@@ -53,6 +55,7 @@ _PUBLIC = {
             "OddRowError",
             "QueueError",
             "Retry",
+            "RoutineError",
             "ServerError",
             "UnknownJobError",
             "UsageError",
@@ -61,13 +64,16 @@ _PUBLIC = {
     ),
 }
 """Name → where it is; ``__init__.pyi`` tells type checkers the same."""
+_MODULES = {"define": "clx.routines.define"}
 
-__all__ = [*_PUBLIC]  # noqa: PLE0604  (names that __getattr__ gives)
+__all__ = [*_PUBLIC, *_MODULES]  # noqa: PLE0604  (names that __getattr__ gives)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)

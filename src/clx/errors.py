@@ -31,6 +31,7 @@
     ├── JobFailedError      1    the result of a job was asked for that has failed
     ├── JobCancelledError   1    … or was cancelled
     ├── JobTimeoutError     1    … or has not ended in time
+    ├── RoutineError        1    a task or workflow that was awaited has failed
     ├── JobError            1    a job failed
     │   └── ConversionError      … because of what is in its inputs
     ├── QueueError          2    the queue was asked for something that cannot be
@@ -261,6 +262,33 @@ class JobFailedError(ClxError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.job_id, self.error), {"next_step": self.next_step}
+
+
+class RoutineError(ClxError):
+    """A task or workflow that was awaited has failed; where it can be, also of the type that its function raised.
+
+    Args:
+        routine: its id.
+        error: what is stored with its job.
+        job_id: None where it was no job.
+
+    Attributes:
+        type, message, traceback, module: of the exception, as texts; empty where there is none.
+        cause: what ended it where no exception did, or the routine below it that failed first; or None.
+    """
+
+    def __init__(self, routine: str, error: Mapping[str, Any], job_id: int | None = None) -> None:
+        self.routine, self.error, self.job_id = routine, dict(error), job_id
+        self.type, self.message, self.traceback, self.module = (
+            str(error.get(name, "")) for name in ("type", "message", "traceback", "module")
+        )
+        self.cause = error.get("cause")
+        fact = f"{routine} failed: {self.type}: {self.message}".rstrip(": ")
+        step = str(error.get("next_step", "")) or ("" if job_id is None else f"See `clx jobs show {job_id}`.")
+        super().__init__(fact, step)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RoutineError, (self.routine, self.error, self.job_id)
 
 
 class JobCancelledError(ClxError):

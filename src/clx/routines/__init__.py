@@ -1,1 +1,1 @@
-"""Functions that run as jobs."""
+"""Routines: functions known by name that run as jobs, cached and durable."""

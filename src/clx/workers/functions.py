@@ -51,7 +51,7 @@ def load(target: str, types: Sequence[str] = ()) -> dict[str, Any]:
     module_name, _, name = target.partition(":")
     if not module_name or (":" in target and not name):
         raise UsageError(f"{target!r} names no functions.", _WRITE_IT)
-    module = _imported(module_name)
+    module = imported(module_name)
     found = by_type(*_handlers(target, _named(module, module_name, name) if name else _tasks_of(module, module_name)))
     check_handlers(functions(found))
     if unknown := [type_ for type_ in types if type_ not in found]:
@@ -61,7 +61,12 @@ def load(target: str, types: Sequence[str] = ()) -> dict[str, Any]:
     return {type_: each for type_, each in found.items() if not types or type_ in types}
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
+    """The module *name*.
+
+    Raises:
+        UsageError: it cannot be imported, with the file and line at which that failed.
+    """
     try:
         return _told(lambda: import_module(name), f"{name} cannot be imported")
     except ModuleNotFoundError as error:

@@ -31,6 +31,17 @@ def pool_of(mode: str, tools: Mapping[str, str], database: Path, settings: Setti
     return pool_name(mode, {**tools, "artifacts": _mark_of(StateDirectory.of(database).shared / "artifacts")})
 
 
+def artifacts_pool(database: Path, settings: Settings) -> str:
+    """What tells workers apart that find other artifacts, where nothing else does: empty where all find all.
+
+    Raises:
+        OSError: the directory of artifacts cannot be marked.
+    """
+    if not database.name.endswith(SERVED) or settings.artifacts.url is not None:
+        return ""
+    return "at:" + _mark_of(StateDirectory.of(database).shared / "artifacts") + ":"
+
+
 def _mark_of(folder: Path) -> str:
     """What tells a directory of artifacts from others, by whatever path and from whichever machine it is seen."""
     path = folder / _MARK

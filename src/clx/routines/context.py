@@ -1,0 +1,77 @@
+"""Where a call stands: which engine runs it, and in which routine it is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from clx.routines.routine import Call, Routine
+
+
+class Engine(Protocol):
+    """Runs calls."""
+
+    async def run(self, call: Call[Any]) -> Any:
+        """What the routine returns.
+
+        Raises:
+            RoutineError: it has failed.
+        """
+
+    async def record(self, name: str, function: Callable[[], Any]) -> Any:
+        """What *function* gave the first time that this workflow came here."""
+
+
+@dataclass(slots=True)
+class Running:
+    """The routine that runs.
+
+    Attributes:
+        routine: which.
+        job: its job and run; None where it is no job.
+        engine: what runs its calls.
+        counts: how often it has asked for each call, by the call's name.
+        tasks: of the event loop, that it has made and that may outlive it.
+    """
+
+    routine: Routine[..., Any]
+    job: tuple[int, int] | None
+    engine: Engine
+    counts: dict[str, int] = field(default_factory=dict)
+    tasks: WeakSet[Any] = field(default_factory=WeakSet)
+
+    def occurrence(self, name: str) -> int:
+        """How many times before this one it has asked for the same."""
+        found = self.counts.get(name, 0)
+        self.counts[name] = found + 1
+        return found
+
+
+RUNNING: ContextVar[Running | None] = ContextVar("clx_routine", default=None)
+"""The routine whose code this is."""
+ENGINE: ContextVar[Engine | None] = ContextVar("clx_engine", default=None)
+"""The engine of the lifecycle that is open; None: here and now, and nothing kept."""
+TELL: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("clx_progress", default=None)
+"""What takes the progress of the routine that runs."""
+
+
+def name_of(routine_id: str, canonical: str) -> str:
+    """What a call is called under the one who makes it: a digest of routine and arguments."""
+    return hashlib.sha256(f"{routine_id}\0{canonical}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def progress(done: float, total: float | None = None, text: str = "") -> None:
+    """Say how far the routine is that runs; shown by ``clx routines run`` and ``clx jobs show``.
+
+    Args:
+        done: of *total*, in whatever unit.
+        total: None: not known.
+        text: what it does.
+    """
+    if (tell := TELL.get()) is not None:
+        tell({"done": done, "total": total, "text": text})

@@ -1,0 +1,217 @@
+"""Decorators that make functions routines: ``from clx import define``.
+
+::
+
+    @define.task(name="train", version="0.0.1")
+    def train(data, epochs, lr): ...
+
+    @define.workflow(name="search")
+    async def search(path): ...
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from clx.errors import UsageError
+from clx.routines import registry
+from clx.routines.context import RUNNING
+from clx.routines.names import RoutineId, check_name, check_version
+from clx.routines.routine import Options, Routine, Trigger
+
+if TYPE_CHECKING:
+    from clx.db.schedules.models import CatchUp, Overlap
+
+__all__ = ["codec", "record", "schedule", "task", "trigger", "workflow"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+_ON = ("success", "failure", "always")
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Routine[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Routine[P, R]: ...
+
+
+def task(
+    *,
+    name: str,
+    version: str,
+    timeout: float | timedelta | None = None,
+    max_runs: int | None = None,
+    priority: int = 3,
+    cache: bool = True,
+    ttl: float | timedelta | None = None,
+) -> _Decorator:
+    """Make a function a task: pure, known by name and version, its results kept.
+
+    Args:
+        name: unique among the routines of a project.
+        version: ``X.Y.Z``; with another one it is another task. ``X.Y.Z-dev`` is never cached.
+        timeout: seconds one run may take, or a ``timedelta``; then its process is killed. None: as long as it takes.
+        max_runs: runs it gets until one succeeds. None: an exception is final, and only where a worker died in it two
+            more are tried.
+        priority: 1 to 5, 5 first.
+        cache: False: every call runs, and none joins another.
+        ttl: seconds, or a ``timedelta``, after which a kept result is too old; None: never.
+
+    Raises:
+        UsageError: the name, version or an option is none; or another function has both.
+    """
+    options = _options(timeout, max_runs, priority, ttl)._replace(cache=cache)
+    return _decorator(RoutineId("task", check_name(name), check_version(version)), options)
+
+
+def workflow(
+    *,
+    name: str,
+    timeout: float | timedelta | None = None,
+    priority: int = 3,
+) -> _Decorator:
+    """Make a coroutine function a workflow: it calls tasks and workflows, and goes on where it was when a process died.
+
+    Args:
+        name, timeout, priority: as for :func:`task`.
+
+    Raises:
+        UsageError: the function is no ``async def``, or as :func:`task`.
+    """
+    return _decorator(RoutineId("workflow", check_name(name), ""), _options(timeout, None, priority, None))
+
+
+def _options(
+    timeout: float | timedelta | None, max_runs: int | None, priority: int, ttl: float | timedelta | None
+) -> Options:
+    for what, value, most in (("max_runs", max_runs, 1000), ("priority", priority, 5)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
+            raise UsageError(f"{what}={value!r} is not possible.", f"Give a whole number from 1 to {most}.")
+    return Options(_milliseconds("timeout", timeout), max_runs, priority, ttl=_milliseconds("ttl", ttl))
+
+
+def _milliseconds(what: str, value: float | timedelta | None) -> int | None:
+    if value is None:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= 10 * 366 * 86400:
+        raise UsageError(f"{what}={value!r} is not possible.", "Give seconds above 0, or a timedelta.")
+    return round(seconds * 1000)
+
+
+def _decorator(name: RoutineId, options: Options) -> Any:
+    def of(function: Callable[..., Any]) -> Routine[..., Any]:
+        if not inspect.isroutine(function) or isinstance(function, Routine):
+            raise UsageError(f"{function!r} cannot be {name}.", "Write the decorator above a def or async def.")
+        if name.kind == "workflow" and not inspect.iscoroutinefunction(function):
+            raise UsageError(f"The workflow {name.name} is no coroutine function.", "Write async def.")
+        routine: Routine[..., Any] = Routine(function, name, options)
+        registry.add(routine)
+        return routine
+
+    return of
+
+
+def trigger(
+    *, after: Routine[..., Any] | str, on: Literal["success", "failure", "always"] = "success"
+) -> Callable[[F], F]:
+    """Run a task or workflow whenever another one has ended on a worker; its job is stored with that end.
+
+    Its first argument is, after a success, the other one's result; with ``on="failure"`` or ``"always"`` a mapping
+    with ``routine``, ``job``, ``state`` and ``value`` or ``error``.
+
+    Args:
+        after: the other one, or its id.
+        on: how it must have ended.
+
+    Raises:
+        UsageError: *on* is another word.
+    """
+    if on not in _ON:
+        raise UsageError(f"on={on!r} is not possible.", f"Give one of {', '.join(_ON)}.")
+    told = Trigger(after if isinstance(after, str) else after.id, on)
+
+    def of(found: F) -> F:
+        if isinstance(found, Routine):
+            found.trigger = told
+        else:
+            found.__clx_trigger__ = told  # type: ignore[attr-defined]
+        return found
+
+    return of
+
+
+def schedule(
+    cron: str,
+    *,
+    tz: str = "UTC",
+    overlap: Overlap = "skip",
+    catch_up: CatchUp = "last",
+    **arguments: Any,
+) -> Callable[[F], F]:
+    """Run a task or workflow at times; a worker that knows it enters the schedule, under the routine's id.
+
+    A parameter ``data_date`` gets the date of the time that was due, ``fire_at`` that time: never "today".
+
+    Args:
+        cron: five fields, ``@daily`` and the like.
+        tz: the zone of the times.
+        overlap: what becomes of a time that comes while the former runs: ``skip``, ``queue``, ``cancel``.
+        catch_up: what a machine that was off fires: ``none``, ``last``, ``all``.
+        arguments: further ones.
+    """
+    told = {"cron": cron, "timezone": tz, "overlap": overlap, "catch_up": catch_up, "arguments": arguments}
+
+    def of(found: F) -> F:
+        if isinstance(found, Routine):
+            found.schedules.append(told)
+        else:
+            found.__clx_schedules__ = [*getattr(found, "__clx_schedules__", ()), told]  # type: ignore[attr-defined]
+        return found
+
+    return of
+
+
+async def record(name: str, function: Callable[[], Awaitable[T]] | Callable[[], T]) -> T:
+    """What *function* returns; in a workflow that is replayed, what it returned the first time.
+
+    For whatever may differ between two runs and is no task: the time, a random number, a look at the world.
+
+    Args:
+        name: what it is called in the record.
+
+    Raises:
+        UsageError: no workflow runs.
+    """
+    running = RUNNING.get()
+    if running is None or running.routine.is_task:
+        raise UsageError("define.record is for workflows.", "Call the function itself.")
+    found: T = await running.engine.record(name, function)
+    return found
+
+
+def codec(
+    type: type[T],  # noqa: A002
+    name: str,
+    version: int,
+    encode: Callable[[T], Any],
+    decode: Callable[[Any], T],
+) -> None:
+    """Let values of a type of one's own travel as arguments and results.
+
+    Args:
+        type: the type itself, not those derived from it.
+        name: what it is called in jobs; unique.
+        version: from 1; with another one the values are others.
+        encode: makes of a value what has a codec already.
+        decode: makes a value of that again.
+    """
+    from clx.routines.codecs import codec as register
+
+    register(type, name, version, encode, decode)

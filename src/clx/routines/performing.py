@@ -1,0 +1,180 @@
+"""From a call to a row of the job table, from a row to the function, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from clx.db.models import Job, NewJob
+from clx.errors import RoutineError, UsageError
+from clx.routines.codecs import Files, canonical, canonical_arguments, key_of, restore, restore_arguments
+from clx.routines.context import RUNNING, Running
+from clx.routines.failures import raised
+from clx.routines.routine import Call, Routine
+
+WORKFLOW_RUNS = 100
+"""Runs of a workflow: one for each host that dies under it; one that raises is not run again."""
+NESTED = "nested"
+"""What the pool of workflows ends with that others have called: they wait for no place."""
+_SCHEDULED = ("data_date", "fire_at")
+
+
+# -- out ----------------------------------------------------------------------------------------------
+
+
+def arguments_of(call: Call[Any], files: Files) -> str:
+    """The arguments of *call* as canonical JSON.
+
+    Raises:
+        RoutineValueError: one has no codec; with its path.
+    """
+    return canonical_arguments(call.bound.arguments, _hints(call.routine), files)
+
+
+def _hints(routine: Routine[..., Any]) -> dict[str, Any]:
+    """The annotations by argument; those of all further ones as of a tuple, or of a mapping."""
+    hints = dict(routine.hints)
+    for name, parameter in routine.signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL and name in hints:
+            hints[name] = tuple[hints[name], ...]
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD and name in hints:
+            hints[name] = dict[str, hints[name]]  # type: ignore[misc]
+    return hints
+
+
+def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: bool = False) -> NewJob:
+    """The job that makes a call with these *arguments*."""
+    options = routine.options
+    payload = {"arguments": msgspec.Raw(arguments.encode())}
+    if not routine.is_task:
+        return NewJob(
+            *(routine.id, payload, pool + NESTED if nested else pool),
+            max_runs=WORKFLOW_RUNS, timeout=options.timeout, priority=options.priority,
+        )  # fmt: skip
+    key = key_of(routine.name.name, routine.name.version, arguments) if options.cache else None
+    return NewJob(
+        *(routine.id, payload, pool, key),
+        max_runs=options.max_runs or 3, timeout=options.timeout, priority=options.priority,
+    )  # fmt: skip
+
+
+# -- in -----------------------------------------------------------------------------------------------
+
+
+def call_of(routine: Routine[..., Any], payload: Mapping[str, Any], files: Files) -> Call[Any]:
+    """The call that a job's *payload* is.
+
+    Raises:
+        RoutineValueError: it was forged, or is of another signature.
+        ArtifactMissingError: an artifact of it is nowhere.
+    """
+    told = payload.get("arguments") if isinstance(payload, Mapping) else None
+    if not isinstance(told, Mapping):
+        raise _refused(routine, "its payload has no arguments")
+    for name in told:
+        if name not in routine.signature.parameters:
+            raise _refused(routine, f"it takes no argument {name[:80]!r}")
+    found = restore_arguments(told, _hints(routine), files)
+    fire = payload.get("schedule")
+    if isinstance(fire, Mapping):
+        for name in _SCHEDULED:
+            if name in routine.signature.parameters and name not in found and name in fire:
+                found[name] = msgspec.convert(fire[name], routine.hints.get(name, str))
+    bound = inspect.BoundArguments(routine.signature, {})  # type: ignore[arg-type]
+    for name, parameter in routine.signature.parameters.items():
+        if name in found:
+            bound.arguments[name] = found[name]
+        elif parameter.default is parameter.empty and parameter.kind in {
+            parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY,
+        }:  # fmt: skip
+            raise _refused(routine, f"the argument {name} is missing")
+    bound.apply_defaults()
+    call: Call[Any] = Call(routine, bound)
+    call.close()  # it is for whoever runs the function; nobody awaits it
+    return call
+
+
+def _refused(routine: Routine[..., Any], why: str) -> UsageError:
+    return UsageError(f"The job was made for another {routine.id}: {why}.", "Give the routine another version.")
+
+
+def value_of(routine: Routine[..., Any], result: Any, files: Files) -> Any:
+    """The value that is in a stored *result*.
+
+    Raises:
+        RoutineValueError: it was forged, or is of another type than the function returns now.
+        ArtifactMissingError: an artifact of it is nowhere.
+    """
+    if not isinstance(result, Mapping) or "value" not in result:
+        raise _refused(routine, "what its job has left is no result")
+    return restore(result["value"], routine.hints.get("return", Any), "result", files)
+
+
+def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
+    """What a job that has ended well leaves, as JSON.
+
+    Raises:
+        RoutineValueError: the value has no codec; with its path.
+    """
+    text = canonical(value, routine.hints.get("return", Any), "result", files)
+    return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
+
+
+# -- the function -----------------------------------------------------------------------------------
+
+
+def perform(routine: Routine[..., Any], payload: bytes, files: Files) -> bytes:
+    """Do a task's job: *payload* and what is returned are JSON.
+
+    Raises:
+        RoutineValueError, ArtifactMissingError, UsageError: as :func:`call_of` and :func:`result_text`.
+        BaseException: what the function raises.
+    """
+    call = call_of(routine, msgspec.json.decode(payload), files)
+    return result_text(routine, run_here(call), files)
+
+
+def run_here(call: Call[Any]) -> Any:
+    """Run the function of a task and give what it returns."""
+    token = RUNNING.set(Running(call.routine, None, _NOWHERE))
+    try:
+        value = call.routine.function(*call.bound.args, **call.bound.kwargs)
+        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+    finally:
+        RUNNING.reset(token)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+class _Nowhere:
+    """The engine of a task: it has none, and :mod:`clx.routines.routine` says so."""
+
+    async def run(self, call: Call[Any]) -> Any:
+        raise NotImplementedError
+
+    async def record(self, name: str, function: Any) -> Any:
+        raise NotImplementedError
+
+
+_NOWHERE = _Nowhere()
+
+
+def outcome(routine: Routine[..., Any], job: Job, files: Files) -> Any:
+    """What a job that has ended gives to whoever awaits it.
+
+    Raises:
+        RoutineError: it has failed or was cancelled.
+        ArtifactMissingError: an artifact of its result is nowhere.
+    """
+    if job.state == "succeeded":
+        return value_of(routine, job.result, files)
+    if job.state == "cancelled":
+        error = {"type": "Cancelled", "message": "it was cancelled", **(job.error or {})}
+        raise RoutineError(routine.id, error, job.id)
+    raise raised(routine.id, job.error or {}, job.id)

@@ -1,0 +1,227 @@
+"""The remote engine: a call becomes a job of some worker, and whoever made it waits for what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from clx.commands import SERVED
+from clx.db.async_queue import AsyncQueue
+from clx.db.calls.models import Call as Asked
+from clx.db.calls.models import Entered, Recorded
+from clx.db.jobs import Job, Queue
+from clx.errors import ArtifactMissingError, ClxError
+from clx.routines.codecs import Files, canonical, restore_text
+from clx.routines.context import RUNNING, name_of
+from clx.routines.performing import arguments_of, job_of, outcome, value_of
+from clx.routines.routine import Call
+from clx.routines.sources import warn_of_other_source
+
+Parent = tuple[int, int]
+"""Job and run of the workflow that makes a call."""
+_AT_ONCE = 1000
+"""Calls that are entered in one transaction, so that nobody waits for long."""
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+Waiting = list[tuple[Asked, "asyncio.Future[Entered]"]]
+
+
+class Dispatcher:
+    """Enters calls, all that are made at one time together, and waits for their jobs; of any number of event loops.
+
+    Args:
+        queue: the jobs.
+        files: where large values are.
+        pool: whose workers take them.
+    """
+
+    def __init__(self, queue: Queue, files: Files, pool: str) -> None:
+        self.queue = queue
+        self.files = files
+        self.pool = pool
+        self.table = AsyncQueue(queue)
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Parent | None, Waiting]] = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hits: dict[Parent, list[Asked]] = {}
+        self._is_here = not queue.database.path.name.endswith(SERVED)
+
+    async def enter(self, parent: Parent | None, asked: Asked) -> Entered:
+        """Enter a call.
+
+        Raises:
+            LostRunError: the parent's run is its worker's no more.
+        """
+        loop = asyncio.get_running_loop()
+        made = self._made.setdefault(loop, {})
+        if not made:
+            loop.call_soon(self._enter_all, loop)
+        entered: asyncio.Future[Entered] = loop.create_future()
+        made.setdefault(parent, []).append((asked, entered))
+        return await entered
+
+    def _enter_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        for parent, made in self._made.pop(loop, {}).items():
+            waiting = self._unknown(parent, made) if self._is_here else made
+            for start in range(0, len(waiting), _AT_ONCE):
+                task = loop.create_task(self._enter(parent, waiting[start : start + _AT_ONCE]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _unknown(self, parent: Parent | None, made: Waiting) -> Waiting:
+        """Answer what is known: a look at a file takes less than asking a thread to do it."""
+        try:
+            return self._answer(parent, made, self._find([each for each, _ in made], self.queue))
+        except ClxError as error:
+            _fail(made, error)
+            return []
+
+    def _find(self, asked: list[Asked], queue: Queue) -> dict[str, Any]:
+        return queue.calls.find(asked)
+
+    def _answer(self, parent: Parent | None, waiting: Waiting, kept: Mapping[str, Any]) -> Waiting:
+        """Answer the calls that have a kept result; returns the others."""
+        if not kept:
+            return waiting
+        rest: Waiting = []
+        for asked, entered in waiting:
+            if asked.cache and asked.job.key in kept:
+                if parent is not None:
+                    self._hits.setdefault(parent, []).append(asked)
+                if not entered.done():
+                    entered.set_result(Entered(None, kept[str(asked.job.key)]))
+            else:
+                rest.append((asked, entered))
+        return rest
+
+    async def _enter(self, parent: Parent | None, waiting: Waiting) -> None:
+        try:
+            if not self._is_here:
+                kept = await self.table.call(partial(self._find, [each for each, _ in waiting]))
+                waiting = self._answer(parent, waiting, kept)
+            asked = [each for each, _ in waiting]
+            hits = self._hits.pop(parent, []) if parent is not None and asked else []
+            found = await self.table.call(lambda queue: queue.calls.enter(parent, asked, hits)) if asked else []
+        except BaseException as error:
+            _fail(waiting, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, entered), each in zip(waiting, found, strict=True):
+            if not entered.done():
+                entered.set_result(each)
+
+    def note_hits(self, parent: Parent, queue: Queue) -> None:
+        """Record what kept results have answered, and no call since then has recorded with it."""
+        if hits := self._hits.pop(parent, []):
+            queue.calls.enter(parent, [], hits)
+
+    async def ended(self, job_id: int) -> Job:
+        """The job once it has ended.
+
+        Raises:
+            UnknownJobError: it is not in the table any more.
+        """
+        found = await self.table.wait([job_id])
+        if not found:
+            from clx.errors import UnknownJobError
+
+            raise UnknownJobError(job_id)
+        return found[0]
+
+    async def close(self) -> None:
+        """End the threads; the queue stays open."""
+        await self.table.close()
+
+
+def _fail(waiting: Waiting, error: BaseException) -> None:
+    for _, entered in waiting:
+        if not entered.done():
+            entered.set_exception(error)
+
+
+class RemoteEngine:
+    """Runs calls as jobs.
+
+    Args:
+        parent: the workflow that makes them; None: a program.
+        recorded: what the workflow asked for in an earlier run.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, parent: Parent | None = None, recorded: Iterable[Recorded] = ()) -> None:
+        self._dispatcher = dispatcher
+        self._files = dispatcher.files
+        self._parent = parent
+        self.recorded = {(each.name, each.occurrence): each for each in recorded}
+        self.unused = set(self.recorded)
+
+    async def run(self, call: Call[Any]) -> Any:
+        """What the routine returns.
+
+        Raises:
+            RoutineError: it has failed, or was cancelled.
+            RoutineValueError: an argument has no codec.
+        """
+        arguments = arguments_of(call, self._files)
+        self._files.share(_DIGEST.findall(arguments))
+        name = name_of(call.routine.id, arguments)
+        occurrence = self._occurrence(name)
+        while True:
+            try:
+                return await self._outcome(call, arguments, name, occurrence)
+            except ArtifactMissingError:  # of a result that was kept: made again
+                key = job_of(call.routine, arguments, "").key
+                if key is not None:
+                    self._dispatcher.queue.calls.forget(call.routine.id, key)
+                if name.endswith("again"):
+                    raise
+                name, occurrence = name_of(name, "again")[:59] + "again", self._occurrence(name)
+
+    async def _outcome(self, call: Call[Any], arguments: str, name: str, occurrence: int) -> Any:
+        routine, known = call.routine, self._known(name, occurrence)
+        job_id = known.job_id if known is not None else None
+        mark = None
+        if job_id is None:
+            job = job_of(routine, arguments, self._dispatcher.pool, nested=self._parent is not None)
+            asked = Asked(name, occurrence, job, routine.is_cached, routine.options.ttl)
+            entered = await self._dispatcher.enter(self._parent, asked)
+            if entered.job_id is None:
+                warn_of_other_source(routine, entered.result)
+                return value_of(routine, entered.result, self._files)
+            job_id, mark = entered.job_id, entered.mark
+        try:
+            ended = await self._dispatcher.ended(job_id)
+        finally:
+            if mark is not None:
+                self._dispatcher.queue.calls.leave(job_id, mark)
+        return outcome(routine, ended, self._files)
+
+    def _occurrence(self, name: str) -> int:
+        running = RUNNING.get()
+        return 0 if running is None else running.occurrence(name)
+
+    def _known(self, name: str, occurrence: int) -> Recorded | None:
+        self.unused.discard((name, occurrence))
+        return self.recorded.get((name, occurrence))
+
+    async def record(self, name: str, function: Callable[[], Any]) -> Any:
+        """What *function* gave the first time that this workflow came here."""
+        named = name_of(f"record:{name}", "")
+        occurrence = self._occurrence(named)
+        known = self._known(named, occurrence)
+        if known is not None and known.value is not None:
+            return restore_text(known.value, Any, name, self._files)
+        value = function()
+        if inspect.isawaitable(value):
+            value = await value
+        text = canonical(value, Any, name, self._files)
+        remember = partial(self._remember, named, occurrence, text)
+        return restore_text(await self._dispatcher.table.call(remember), Any, name, self._files)
+
+    def _remember(self, name: str, occurrence: int, text: str, queue: Queue) -> str:
+        assert self._parent is not None
+        return queue.calls.remember(self._parent, name, occurrence, text)

@@ -1,0 +1,257 @@
+"""What can be a routine, what it is called, and what calling one gives."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from clx import define
+from clx.errors import RoutineError, UsageError
+from clx.routines import registry
+from clx.routines.names import RoutineId, parse
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_known", {})
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["task:train:0.0.1", "task:a.b-c_D:10.0.3-dev", "workflow:search", "workflow:x.y"])
+def test_a_routine_id_is_read_as_it_is_written(text: str) -> None:
+    assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "train", "task:train", "task:train:1.0", "task:train:1.0.0-beta", "task:train:01.0.0", "task:1a:1.0.0",
+        "workflow:search:1.0.0", "workflow:", "workflow:ä",
+        "Task:train:1.0.0", "task:train:1.0.0 ", "task:train:1.0.0\n",
+        "workflow:a b", "task::1.0.0", "workflow:a:",
+    ],
+)  # fmt: skip
+def test_what_is_no_routine_id_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no routine"):
+        parse(text)
+
+
+def test_on_the_command_line_a_name_is_enough() -> None:
+    ids = [
+        "task:train:0.0.9",
+        "task:train:0.0.10",
+        "task:train:1.0.0-dev",
+        "workflow:search",
+        "task:both:1.0.0",
+        "workflow:both",
+    ]
+    assert registry.find("train", ids) == "task:train:0.0.10"
+    assert registry.find("train:0.0.9", ids) == "task:train:0.0.9"
+    assert registry.find("train:1.0.0-dev", ids) == "task:train:1.0.0-dev"
+    assert registry.find("search", ids) == "workflow:search"
+    assert registry.find("workflow:both", ids) == "workflow:both"
+    with pytest.raises(UsageError, match="a task and a workflow"):
+        registry.find("both", ids)
+    with pytest.raises(UsageError) as told:
+        registry.find("trian", ids)
+    assert told.value.next_step == "Did you mean train?"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "1a", "version": "1.0.0"}, {"name": "a", "version": "1.0"},
+        {"name": "a", "version": "1.0.0", "timeout": 0},
+        {"name": "a", "version": "1.0.0", "max_runs": 0}, {"name": "a", "version": "1.0.0", "priority": 6},
+        {"name": "a", "version": "1.0.0", "max_runs": True}, {"name": "a", "version": "1.0.0", "ttl": -1},
+        {"name": "a", "version": "1.0.0", "timeout": float("nan")}, {"name": "a", "version": 1},
+    ],
+)  # fmt: skip
+def test_options_that_are_none_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as told:
+        define.task(**options)(lambda: None)
+    assert told.value.next_step
+
+
+def test_times_are_seconds_or_a_timedelta() -> None:
+    @define.task(name="a", version="1.0.0", timeout=1.5, ttl=timedelta(minutes=2))
+    def a() -> None: ...
+
+    assert (a.options.timeout, a.options.ttl) == (1500, 120_000)
+
+
+def test_one_name_and_version_is_one_function() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> None: ...
+
+    @define.task(name="a", version="1.0.1")
+    def newer() -> None: ...
+
+    with pytest.raises(UsageError, match="defined twice"):
+
+        @define.task(name="a", version="1.0.0")
+        def other() -> None: ...
+
+    assert set(registry.known()) == {"task:a:1.0.0", "task:a:1.0.1"}
+
+
+def test_a_workflow_is_a_coroutine_function() -> None:
+    with pytest.raises(UsageError, match="no coroutine function"):
+        define.workflow(name="w")(lambda: None)
+
+
+def test_a_version_for_development_is_not_cached() -> None:
+    make = define.task(name="a", version="1.0.0-dev")
+    assert not make(lambda: None).is_cached
+    assert RoutineId("task", "a", "1.0.0-dev") == parse("task:a:1.0.0-dev")
+
+
+# -- calls --------------------------------------------------------------------------------------------
+
+
+def test_a_call_takes_what_the_function_takes() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a(x: int, *, y: int = 2) -> int:
+        return x + y
+
+    assert a(1).result() == 3
+    assert a(1, y=5).result() == 6
+    assert a.local(1) == 3
+    with pytest.raises(TypeError, match="missing a required argument"):
+        a()  # type: ignore[call-arg]
+
+
+def test_a_call_that_nobody_awaits_is_told() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> None: ...
+
+    with pytest.warns(RuntimeWarning, match="task:a:1.0.0 was called and never awaited"):
+        a()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        a().result()
+
+
+def test_a_call_is_a_coroutine_to_asyncio() -> None:
+    @define.task(name="a", version="1.0.0")
+    async def a(x: int) -> int:
+        await asyncio.sleep(0)
+        return x
+
+    async def main() -> list[int]:
+        made = asyncio.create_task(a(3))
+        return [await asyncio.wait_for(a(1), 5), *await asyncio.gather(a(2), made)]
+
+    assert asyncio.run(main()) == [1, 2, 3]
+    assert asyncio.run(a(4)) == 4
+
+
+def test_where_an_event_loop_runs_a_call_is_awaited() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> None: ...
+
+    async def main() -> None:
+        a().result()
+
+    with pytest.raises(UsageError) as told:
+        asyncio.run(main())
+    assert told.value.next_step == "Write: await a(…)"
+
+
+def test_a_task_calls_no_other_routine() -> None:
+    @define.task(name="leaf", version="1.0.0")
+    def leaf() -> int:
+        return 1
+
+    @define.task(name="outer", version="1.0.0")
+    async def outer() -> int:
+        return await leaf()
+
+    with pytest.raises(RoutineError) as told:
+        outer().result()
+    assert told.value.message == "task:outer:1.0.0 called task:leaf:1.0.0: a task calls no other routine."
+    assert "leaf.local(…)" in told.value.next_step
+
+
+def test_a_failure_is_a_routine_error_of_the_original_type() -> None:
+    class Odd(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(one, two)
+
+    @define.task(name="a", version="1.0.0")
+    def a(what: str) -> None:
+        raise {"value": ValueError("bad"), "key": KeyError("k"), "os": FileNotFoundError(2, "gone"), "odd": Odd(1, 2)}[
+            what
+        ]
+
+    @define.workflow(name="w")
+    async def w(what: str) -> None:
+        await a(what)
+
+    with pytest.raises(ValueError, match="bad") as told:
+        w("value").result()
+    error = told.value
+    assert isinstance(error, RoutineError)
+    assert (error.type, error.message, error.routine) == ("ValueError", "bad", "workflow:w")
+    assert error.cause == {"kind": "routine", "routine": "task:a:1.0.0", "job": None}
+    assert 'raise {"value"' in error.traceback
+    for what, kind in (("key", KeyError), ("os", FileNotFoundError), ("odd", RoutineError)):
+        with pytest.raises(kind):
+            w(what).result()
+
+
+def test_a_workflow_reads_the_world_by_a_record() -> None:
+    @define.workflow(name="w")
+    async def w() -> list[int]:
+        async def later() -> int:
+            return 2
+
+        return [await define.record("one", lambda: 1), await define.record("two", later)]
+
+    assert w().result() == [1, 2]
+
+    async def outside() -> None:
+        await define.record("x", lambda: 1)
+
+    with pytest.raises(UsageError, match="for workflows"):
+        asyncio.run(outside())
+
+
+def test_triggers_and_schedules_stand_above_or_below_the_name() -> None:
+    @define.task(name="first", version="1.0.0")
+    def first() -> int:
+        return 1
+
+    @define.trigger(after=first)
+    @define.schedule("0 6 * * *", tz="Europe/Berlin")
+    @define.workflow(name="above")
+    async def above(found: int) -> None: ...
+
+    @define.workflow(name="below")
+    @define.trigger(after="task:first:1.0.0", on="always")
+    @define.schedule("@daily")
+    async def below(found: dict[str, Any]) -> None: ...
+
+    assert (above.trigger, below.trigger) == (("task:first:1.0.0", "success"), ("task:first:1.0.0", "always"))
+    assert [each["timezone"] for each in above.schedules + below.schedules] == ["Europe/Berlin", "UTC"]
+    with pytest.raises(UsageError, match="on='done'"):
+        define.trigger(after=first, on="done")  # type: ignore[arg-type]
+
+
+def test_the_code_is_known_whatever_line_it_stands_on() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> int:
+        return 1
+
+    @define.task(name="b", version="1.0.0")
+    def b() -> int:
+        return 2
+
+    assert len(a.source) == 16
+    assert a.source != b.source
