@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from clx.db.models import Job
     from clx.routines.asked import Asked
     from clx.routines.routine import Call, Routine
+    from clx.workers.supervision.restart_policy import RestartingGroup
 
 _LOOKS = 0.15
 """Seconds between two looks at the tree of a run, at least."""
@@ -95,7 +97,7 @@ def run(
             contextlib.closing(made(routine_called(name, routines), given)) as call,
             open_or_make(here.resolved, here.path, starting=not (detach or local)) as database,
         ):
-            runner = _Runner(here, database, routines, tuple(modules), count, verbose=verbose)
+            runner = _Runner(here, database, call.routine, routines, tuple(modules), count, verbose=verbose)
             found = runner.local(call) if local else runner.detached(call) if detach else runner.waited(call)
     found.show(format_)
 
@@ -121,6 +123,7 @@ class _Runner:
         self,
         here: Here,
         database: Database,
+        routine: Routine[..., Any],
         routines: dict[str, Routine[..., Any]],
         modules: tuple[str, ...],
         count: int | None,
@@ -133,6 +136,7 @@ class _Runner:
         self._database = database
         self._queue: Queue = Queue(database)
         self._files = files_of(here, database)
+        self._routine = routine
         self._routines = routines
         self._modules = modules
         self._count = count
@@ -245,7 +249,10 @@ class _Runner:
         if self._is_served():
             yield lambda: None
             return
-        group = group_of(self._here, self._database, note, self._modules, self._count)
+        # what is called by others may be any routine; a task calls none
+        alone = [self._routine] if self._routine.is_task else self._routines.values()
+        count = self._count or (1 if self._routine.is_task else None)
+        group = group_of(self._here, self._database, note, self._modules, count, alone)
 
         def tend() -> None:
             group.tend()
@@ -266,7 +273,7 @@ class _Runner:
             return False
         workers = WorkerTable(self._database)
         served = {id_ for row in workers.list(live=True) for id_ in workers.routines(row.id)}
-        return self._routines.keys() <= served
+        return ({self._routine.id} if self._routine.is_task else self._routines.keys()) <= served
 
     def _tell(self, error: RoutineError) -> None:
         if self._verbose and error.traceback:
@@ -284,12 +291,24 @@ def _failure(job: Job) -> RoutineError:
 
 
 def group_of(
-    here: Here, database: Database, note: Callable[[str], None], modules: tuple[str, ...], count: int | None
-) -> Any:
-    """Workers for the routines of *modules*, and of those that the settings name."""
+    here: Here,
+    database: Database,
+    note: Callable[[str], None],
+    modules: tuple[str, ...],
+    count: int | None,
+    routines: Iterable[Routine[..., Any]],
+) -> RestartingGroup:
+    """Workers for *routines*, which are those of *modules* and of the ones that the settings name."""
     from clx.workers.supervision.routine_workers import routines_workers
 
-    return routines_workers(database, here.resolved.settings, note, modules, count)
+    usual = here.resolved.worker("python").count
+    kinds = {each.is_task for each in routines}
+    settings = here.resolved.settings
+    named = tuple(dict.fromkeys((*settings.python.modules, *modules)))
+    return routines_workers(
+        database, settings, note, named, (count or usual) if True in kinds else 0,
+        hosts=int(False in kinds), path=[str(Path.cwd()), *settings.python.path],
+    )  # fmt: skip
 
 
 @click.command("work")
@@ -321,6 +340,6 @@ def work(
     routines = loaded(here, modules)
     grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
     with open_or_make(here.resolved, here.path, starting=True) as database:
-        group = group_of(here, database, lambda text: echo(text, err=True), modules, count)
+        group = group_of(here, database, lambda text: echo(text, err=True), modules, count, routines.values())
         echo(f"Workers for {', '.join(sorted(routines))} at {database.name}", err=True)
-        context.exit(keep_group(group, grace))
+        context.exit(keep_group(group, lambda: bool(group.given_up), grace, "clx routines work"))
