@@ -50,6 +50,8 @@ def test_every_text_says_what_it_reaches() -> None:
         "drawio": ("drawio.executable",),
         "graphviz": (),
         "pdf": ("drawio.executable",),
+        "python": ("python.interpreter", "python.path"),
+        "workflow": ("python.interpreter", "python.path"),
     }
 
 
@@ -121,6 +123,27 @@ def test_what_makes_walls_weaker_than_the_user_asked_for_has_to_be_trusted(
     project: Path, brought: str, own: str, asked: set[str]
 ) -> None:
     assert set(resolved(project, brought, own).untrusted()) == asked
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"), [('"src"', False), ('"src", "../lib"', True), ('"/opt/lib"', True), ('"~/lib"', True)]
+)
+def test_directories_of_modules_outside_of_the_project_have_to_be_trusted(
+    project: Path, path: str, asked: bool
+) -> None:
+    text = f'python.modules = ["shop"]\npython.path = [{path}]\n'
+    found = resolved(project, text)
+    assert set(found.untrusted()) == ({"python.path"} if asked else set())
+    if asked:
+        with pytest.raises(UntrustedError, match=r"config\.toml:2: python\.path names directories outside"):
+            found.require_trusted("python")
+        trust_setting(project / ".clx" / "config.toml", "python.path", found.digest("python.path")[1])
+    resolved(project, text).require_trusted("workflow")
+
+
+def test_an_interpreter_for_tasks_has_to_be_trusted(project: Path) -> None:
+    with pytest.raises(UntrustedError, match=r"python\.interpreter names a program"):
+        resolved(project, 'python.interpreter = "./python"').require_trusted("python")
 
 
 def test_workers_are_refused_what_they_would_reach_and_nothing_else(project: Path) -> None:

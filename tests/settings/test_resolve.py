@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,33 @@ def test_paths_are_relative_to_where_they_were_written(tmp_path: Path, monkeypat
     assert found.path("plantuml.java") == Path("/bin/java")
     assert found.path("drawio.executable") == elsewhere / "drawio"
     assert found.path("notebook.python") is None
+
+
+def test_modules_are_a_list_in_files_and_words_with_commas_in_variables(tmp_path: Path) -> None:
+    file = tmp_path / ".clx" / "config.toml"
+    file.parent.mkdir()
+    file.write_text('[python]\nmodules = ["shop.tasks", "more"]\npath = ["src", "/opt/lib"]\n')
+    found = resolve(environ={}, files=[SettingsFile("project", file)])
+    assert found.settings.python.modules == ("shop.tasks", "more")
+    assert found.settings.python.path == (str(tmp_path / "src"), "/opt/lib")
+    found = resolve(environ={"CLX_PYTHON__MODULES": "a, b.c"}, files=[SettingsFile("project", file)])
+    assert found.settings.python.modules == ("a", "b.c")
+    file.write_text('[python]\nmodules = ["shop"]\n')
+    assert resolve(environ={}, files=[SettingsFile("project", file)]).settings.python.path == (str(tmp_path),)
+    for wrong in ('"shop"', "[1]", '[""]'):
+        file.write_text(f"[python]\nmodules = {wrong}\n")
+        with pytest.raises(SettingsError, match=r"config\.toml:2: python\.modules: .* is not a list of texts"):
+            resolve(environ={}, files=[SettingsFile("project", file)])
+
+
+def test_services_have_workers_of_tasks_where_modules_are_named() -> None:
+    assert resolve(environ={}, files=[]).routine_workers() == ()
+    environ = {"CLX_PYTHON__MODULES": "shop", "CLX_WORKERS__DEFAULT_WORKER_COUNT": "7"}
+    found = resolve(environ=environ, files=[])
+    assert {type_: each.count for type_, each in found.workers().items() if type_ in found.routine_workers()} == {
+        "python": os.cpu_count(), "workflow": 1,
+    }  # fmt: skip
+    assert found.worker("notebook").count == 7
+    environ |= {"CLX_WORKERS__PYTHON__COUNT": "3", "CLX_WORKERS__WORKFLOW__COUNT": "0"}
+    found = resolve(environ=environ, files=[])
+    assert (found.worker("python").count, found.worker("workflow").count) == (3, 0)

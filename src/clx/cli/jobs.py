@@ -1,4 +1,4 @@
-"""``clx jobs list|show|retry|cancel|pause|resume``."""
+"""``clx jobs list|show|logs|retry|cancel|pause|resume``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli import completing
+from clx.cli.job_logs import show_logs
 from clx.cli.next_steps import completed
 from clx.cli.options import IDENTIFIER, about_database, verbose_option
 from clx.cli.output import Output, duration, format_option, job_words, table
@@ -154,6 +155,9 @@ def _lines(job: Job, told: list[str], *, verbose: bool) -> Iterator[str]:
     error = job.error or {}
     if verbose and error.get("traceback"):
         yield error["traceback"]
+
+
+command.add_command(show_logs)
 
 
 def _queue(database: Database) -> Queue:

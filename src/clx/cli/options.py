@@ -17,6 +17,7 @@ from clx.cli.project import Here
 from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.origin import OptionValue
 from clx.settings.resolve import Resolved, resolve
+from clx.settings.schema import ROUTINE_WORKERS
 from clx.visible import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,7 +26,9 @@ SETTING_OPTIONS = {
     "workers": ("workers.default_execution_mode", "--workers"),
     "worker_count": ("workers.default_worker_count", "--worker-count"),
     "artifacts": ("artifacts.url", "--artifacts"),
-    **{f"{type_}_workers": (f"workers.{type_}.count", f"--{type_}-workers") for type_ in JOB_TYPES},
+    **{
+        f"{type_}_workers": (f"workers.{type_}.count", f"--{type_}-workers") for type_ in (*JOB_TYPES, *ROUTINE_WORKERS)
+    },
 }
 """Parameter → the setting it overrides and how it is spelled."""
 
@@ -45,6 +48,16 @@ def worker_options(command: F) -> F:
         ]
     ):
         command = option(command)
+    return command
+
+
+def routine_options(command: F) -> F:
+    """How many workers of tasks, and hosts of workflows."""
+    count = click.IntRange(min=0, max=256)
+    for type_, words in (("workflow", "Hosts of workflows"), ("python", "Workers for tasks")):
+        command = click.option(f"--{type_}-workers", type=count, metavar="N", help=f"{words} (python.modules).")(
+            command
+        )
     return command
 
 

@@ -124,6 +124,7 @@ def member_document(member: WorkerStatus) -> dict[str, Any]:
         "here": member.is_here,
         "status": member.status,
         "reason": member.reason,
+        "routines": list(member.routines),
         "uptime": round(member.uptime, 3),
         "memory": member.memory,
         "current_job": None if job is None else {"id": job.id, "type": job.type, "what": job_words(job.payload)},

@@ -13,6 +13,7 @@ from clx.cli.options import (
     SETTING_OPTIONS,
     about_database,
     database_option,
+    routine_options,
     settings_from,
     verbose_option,
     worker_options,
@@ -60,6 +61,7 @@ Exit codes: 0 nothing runs any more (also when nothing ran); 2 usage or settings
 
 @click.command("start-services", epilog=_START_EPILOG)
 @worker_options
+@routine_options
 @database_option
 @click.option("--foreground", is_flag=True, help="Stay and supervise in this process, as systemd wants it.")
 @click.option("--print-systemd", is_flag=True, help="Print a systemd unit for these options, start nothing.")

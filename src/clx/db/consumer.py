@@ -130,7 +130,7 @@ class Consumer:
         check_consumer(functions(found), lease, ahead, limit, stop_after, concurrency)
         self.queue = queue
         self.handlers = dict(found)
-        self.worker = register_this_process(queue.database, ",".join(found), pool)
+        self.worker = self._register(list(found), pool)
         self._types = list(found)
         self._functions = {type_: each.run if isinstance(each, Task) else each for type_, each in found.items()}
         self._hooks = hooks
@@ -157,6 +157,10 @@ class Consumer:
             self._claimed = ConcurrentJobs()
             self._serving = Serving(self, self._claimed, concurrency)
         self._schedules = Sweep(queue.database)
+
+    def _register(self, types: list[str], pool: str) -> int:
+        """Enter this process as a worker; its id."""
+        return register_this_process(self.queue.database, ",".join(types), pool)
 
     def stop(self) -> None:
         """End :meth:`run` after the job it is at; safe from other threads and signal handlers."""

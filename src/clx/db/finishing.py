@@ -57,7 +57,18 @@ def succeed(tx: Transaction, report: Success, encoded: str) -> int | None:
         return _succeed_late(tx, report, params)
     worker, started_at, key, type_, limit = rows[0]
     begun = _begun(tx, started_at)
-    told = (report.job_id, report.run, worker, begun, tx.now, "succeeded", None, None, None, report.peak_memory)
+    told = (
+        report.job_id,
+        report.run,
+        worker,
+        begun,
+        tx.now,
+        "succeeded",
+        None,
+        None,
+        report.stderr,
+        report.peak_memory,
+    )
     tx.execute(sql.RECORD, told)
     _keep_and_unlock(tx, report.job_id, key, type_, encoded)
     if limit is not None:
@@ -76,7 +87,7 @@ def _succeed_late(tx: Transaction, report: Success, params: dict[str, Any]) -> i
         return None
     state, worker, outcome, key, type_ = found
     tx.execute(sql.SUCCEED_LATE, params)
-    tx.execute(sql.RECORD_LATE, {**params, "peak_memory": report.peak_memory})
+    tx.execute(sql.RECORD_LATE, {**params, "peak_memory": report.peak_memory, "stderr": report.stderr})
     if outcome == "rescued":  # its silence had been counted as a failure
         account(tx, worker, failed=-1)
     if state == "failed":  # what waited for it has heard of that end; it is told of none again

@@ -379,12 +379,13 @@ def result_of(job_id: int, job: Job | None) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """One run that succeeded, as a worker reports it; ``peak_memory`` in bytes."""
+    """One run that succeeded, as a worker reports it; ``peak_memory`` in bytes, ``stderr`` what it said."""
 
     job_id: int
     run: int
     result: Any = None
     peak_memory: int | None = None
+    stderr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

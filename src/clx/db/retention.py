@@ -197,7 +197,7 @@ _REMEMBERED = (
 
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules, what running workflows remember.
+    jobs of schedules, what running workflows remember, long outputs of runs.
 
     What is named here must stay in the store.
     """
@@ -208,6 +208,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
         _REMEMBERED,
+        "SELECT stderr FROM runs WHERE stderr LIKE '(the whole output, %'",  # clx.workers.run_logs
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]
 

@@ -35,7 +35,7 @@ class Together:
     def _ask(self) -> None:
         tx = self._tx
         for report, text in zip(self._reports, self._encoded, strict=True):
-            if isinstance(report, Success) and report.job_id not in self._first:
+            if isinstance(report, Success) and report.stderr is None and report.job_id not in self._first:
                 self._first[report.job_id], self._texts[report.job_id] = report, text
         if self._first:
             told = [(id_, each.run, self._texts[id_], each.peak_memory) for id_, each in sorted(self._first.items())]

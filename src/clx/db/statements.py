@@ -110,7 +110,8 @@ SUCCEED_LATE = (
     "WHERE id = :id"
 )
 RECORD_LATE = (
-    "UPDATE runs SET outcome = 'succeeded', ended_at = :now, cause = NULL, error = NULL, peak_memory = :peak_memory "
+    "UPDATE runs SET outcome = 'succeeded', ended_at = :now, cause = NULL, error = NULL, peak_memory = :peak_memory, "
+    "stderr = :stderr "
     "WHERE job_id = :id AND run = :run"
 )
 _REQUEUE_SET = (

@@ -105,8 +105,14 @@ class WorkerTable:
         service: str | None = None,
         config_source: str | None = None,
         log: str | None = None,
+        routines: Sequence[str] = (),
     ) -> int:
-        """Enter a worker, idle (REQ-5.1); returns its id. *log* names the file that takes its output."""
+        """Enter a worker, idle (REQ-5.1); returns its id.
+
+        Args:
+            log: names the file that takes its output.
+            routines: the job types it takes, where *type* is a kind of workers that take several.
+        """
 
         def body(tx: Transaction) -> int:
             at = (tx.now, tx.now)
@@ -117,6 +123,7 @@ class WorkerTable:
                 (*values, service, config_source),
             )
             detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source, "log": log}
+            detail |= {"routines": list(routines)} if routines else {}
             _note(tx, worker_id, "started", detail)
             tx.bells.add(ENDED)
             return worker_id
@@ -168,6 +175,12 @@ class WorkerTable:
             return bool(types)
 
         return self.database.write("assign", body)
+
+    def routines(self, worker_id: int) -> tuple[str, ...]:
+        """The job types that a worker of several takes, as it registered."""
+        started = self.events(worker_id, action="started")
+        told = started[0][1].get("routines") if started else None
+        return tuple(map(str, told)) if isinstance(told, builtins.list) else ()
 
     def newest_id(self) -> int:
         """The highest id there is; 0 without workers."""

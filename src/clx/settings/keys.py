@@ -47,7 +47,11 @@ class Key(msgspec.Struct, frozen=True):
         """
         bare = get_args(self.type)[0] if get_origin(self.type) is Annotated else self.type
         spelled = text and isinstance(value, str)
-        converted = _boolean(str(value)) if spelled and bare is bool else value
+        converted = value
+        if spelled and bare is bool:
+            converted = _boolean(str(value))
+        elif spelled and get_origin(bare) is tuple:
+            converted = [part.strip() for part in str(value).split(",") if part.strip()]
         try:
             return msgspec.convert(converted, self.type, strict=not (spelled and bare in (int, float)))
         except msgspec.ValidationError:
@@ -104,6 +108,8 @@ def type_text(annotation: Any) -> str:
         return _constrained(bare, meta)
     if _is_literal(annotation):
         return " or ".join(quoted(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return "a list of texts"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return names[annotation]
 

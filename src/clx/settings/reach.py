@@ -17,6 +17,7 @@ from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
 from clx.settings.origin import Value
 from clx.settings.problems import Problem
+from clx.settings.schema import ROUTINE_WORKERS
 from clx.settings.secret import shown
 from clx.settings.section import Reach
 
@@ -36,6 +37,7 @@ RULES: dict[Reach, Rule] = {
         "names an image, {}, that the project brought and you have not trusted", "with a `/` (of a registry)"
     ),
     "place": Rule("names a place outside of the project, {}, that you have not trusted", "outside of the project"),
+    "places": Rule("names directories outside of the project, {}, that you have not trusted", "outside of the project"),
     "server": Rule("names a server, {}, that you have not trusted", ""),
     "network": Rule("names a network, {}, that you have not trusted", "unless it is `none` or what holds anyway"),
     "pull": Rule("lets images be fetched, which you do not", "to say `true` where you say `false`"),
@@ -52,6 +54,9 @@ TOOLS = {
     for type_, section in SECTIONS.items()
 }
 """Worker type → the settings that name what it runs."""
+
+
+TOOLS.update(dict.fromkeys(ROUTINE_WORKERS, ("python.interpreter", "python.path")))
 
 
 def image_key(type_: str) -> str:
@@ -102,6 +107,8 @@ def _has_to_be_trusted(key: str, value: Value, own: Mapping[str, Value], path_of
             return "/" in value.value
         case "place":
             return not _is_below(path_of(key), value.origin.base)
+        case "places":
+            return not all(_is_below(_absolute(each, value), value.origin.base) for each in value.value)
         case "network":
             return value.value not in ("none", mine)
         case "pull":
@@ -110,6 +117,10 @@ def _has_to_be_trusted(key: str, value: Value, own: Mapping[str, Value], path_of
             asked = mine or own["workers.default_execution_mode"].value
             return bool(value.value == "direct" and asked == "docker")
     return False
+
+
+def _absolute(path: str, value: Value) -> Path:
+    return Path(os.path.normpath((value.origin.base or Path.cwd()) / os.path.expanduser(path)))  # noqa: PTH111
 
 
 def _is_below(path: Path | None, base: Path | None) -> bool:

@@ -26,12 +26,12 @@ from clx.settings.origin import OptionValue, Origin, Origins, Value
 from clx.settings.problems import Problem, raise_problems
 from clx.settings.project import project_file
 from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
-from clx.settings.schema import Settings
+from clx.settings.schema import ROUTINE_WORKERS, Settings
 from clx.settings.secret import URL
 from clx.settings.section import ExecutionMode
 
 DEFAULT_ORIGIN = Origin("default", "default")
-_TOOLS = tuple(key for keys in TOOLS.values() for key in keys)
+_TOOLS = tuple(key for keys in TOOLS.values() for key in keys if all_keys()[key].reach == "program")
 """Settings that name a tool: a bare name is looked up on the path, everything else is a path."""
 
 
@@ -73,6 +73,7 @@ class Resolved(Origins):
         self._untrusted: dict[str, Problem] | None = None
         tools = {key: values[key] for key in _TOOLS if os.sep in (values[key].value or "")}
         absolute = {key: Value(str(self.path(key)), value.origin) for key, value in tools.items()}
+        absolute["python.path"] = Value(self.module_path(), values["python.path"].origin)
         # workers are handed the settings on their command line, where everybody may read them
         hidden = {URL: Value(None, values[URL].origin)}
         self.settings: Settings = msgspec.convert(_nested({**values, **absolute, **hidden}), Settings)
@@ -88,6 +89,17 @@ class Resolved(Origins):
             return None
         home = os.path.expanduser(value)  # noqa: PTH111 (pathlib's raises where there is no such user)
         return Path(os.path.normpath((origin.base or Path.cwd()) / home))
+
+    def module_path(self) -> tuple[str, ...]:
+        """Where the modules of ``python.modules`` are looked for first, as absolute paths."""
+        value, origin = self._values["python.path"]
+        modules, _ = self._values["python.modules"]
+        if not modules:
+            return tuple(value)
+        if not value:  # the directory of whoever names the modules
+            value, origin = (".",), self._values["python.modules"].origin
+        base = origin.base or Path.cwd()
+        return tuple(os.path.normpath(base / os.path.expanduser(each)) for each in value)  # noqa: PTH111
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -170,19 +182,26 @@ class Resolved(Origins):
         raise_problems([problem] if problem else [], SettingsError, "the settings")
         return worker
 
+    def routine_workers(self) -> tuple[str, ...]:
+        """The types of workers for tasks and workflows that services have: none where no modules are named."""
+        return ROUTINE_WORKERS if self.settings.python.modules else ()
+
     def workers(self) -> dict[str, EffectiveWorker]:
-        """The settings of every type in :meth:`served_types`, checked together: the error names all that is wrong."""
+        """The settings of every type that services have, checked together: the error names all that is wrong."""
         raise_problems(self.worker_problems(), SettingsError, "the settings")
-        return {type_: self._worker(type_)[0] for type_ in self.served_types()}
+        return {type_: self._worker(type_)[0] for type_ in (*self.served_types(), *self.routine_workers())}
 
     def worker_problems(self) -> list[Problem]:
-        """What is wrong with how the workers of each type in :meth:`served_types` are to be run."""
-        return [problem for type_ in self.served_types() if (problem := self._worker(type_)[1])]
+        """What is wrong with how the workers of each type that services have are to be run."""
+        types = (*self.served_types(), *self.routine_workers())
+        return [problem for type_ in types if (problem := self._worker(type_)[1])]
 
     def _worker(self, type_: str) -> tuple[EffectiveWorker, Problem | None]:
         own = f"workers.{type_}"
         mode, mode_key = self._either(f"{own}.execution_mode", "workers.default_execution_mode")
-        count, _ = self._either(f"{own}.count", "workers.default_worker_count")
+        count, count_key = self._either(f"{own}.count", "workers.default_worker_count")
+        if type_ in ROUTINE_WORKERS and count_key != f"{own}.count" and count.origin.kind != "option":
+            count = Value(1 if type_ == "workflow" else os.cpu_count() or 1, DEFAULT_ORIGIN)
         image = self._values[f"{own}.image"]
         problem = None
         if mode.value == "docker" and image.value is None and count.value > 0:

@@ -18,9 +18,12 @@ from clx.settings.section import (
     Image,
     JobTypeSection,
     Mode,
+    Names,
     Network,
     OwnPlace,
     Place,
+    Places,
+    Program,
     Pull,
     Seconds,
     Secret,
@@ -28,6 +31,8 @@ from clx.settings.section import (
     Server,
 )
 
+ROUTINE_WORKERS = ("python", "workflow")
+"""Types of workers that are no job types: each takes jobs of the types that its modules define."""
 J = TypeVar("J", bound=JobTypeSection)
 
 
@@ -40,6 +45,30 @@ class WorkerTypeSettings(Section, frozen=True):
     """How many workers to start; 0 means none of this type; unset: ``workers.default_worker_count``."""
     image: Image | None = None
     """Container image; required where the execution mode is ``docker`` (REQ-2.2)."""
+
+
+class PythonWorkersSettings(Section, frozen=True):
+    """``[workers.python]``: workers that run tasks, where ``python.modules`` names some."""
+
+    execution_mode: Mode | None = None
+    """``direct`` or ``docker``; unset: ``workers.default_execution_mode``."""
+    count: Count | None = None
+    """How many workers of tasks services have; each runs one task at a time; unset: as many as there are processors."""
+    image: Image | None = None
+    """Container image; required where the execution mode is ``docker``."""
+
+
+class WorkflowWorkersSettings(Section, frozen=True):
+    """``[workers.workflow]``: hosts of workflows, where ``python.modules`` names some."""
+
+    execution_mode: Mode | None = None
+    """``direct`` or ``docker``; unset: ``workers.default_execution_mode``."""
+    count: Count | None = None
+    """How many hosts of workflows services have; unset: one."""
+    image: Image | None = None
+    """Container image; required where the execution mode is ``docker``."""
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    """How many workflows that nobody else has called one host has begun at a time; the others wait in the queue."""
 
 
 @for_each_job_type(lambda _name: WorkerTypeSettings)
@@ -58,6 +87,9 @@ class WorkersSettings(Section, frozen=True):
     """Seconds within which a started worker must have registered."""
     grace_period: Seconds = 5.0
     """Seconds a worker has on SIGTERM to finish its job before it hands it back."""
+
+    python: PythonWorkersSettings = PythonWorkersSettings()
+    workflow: WorkflowWorkersSettings = WorkflowWorkersSettings()
 
     def of(self, type_: str) -> WorkerTypeSettings:
         """What differs for one job type."""
@@ -149,6 +181,22 @@ class ServerSettings(Section, frozen=True):
     """The port to listen at; 0: any that is free."""
 
 
+class PythonSettings(Section, frozen=True):
+    """``[python]``: tasks and workflows, functions of one's own that run as jobs."""
+
+    modules: Names = ()
+    """Modules whose tasks and workflows workers run, as ``["shop.tasks"]``; none: services have no such workers."""
+    path: Annotated[Places, Meta(extra={"reach": "places"})] = ()
+    """Directories in which modules are looked for first; none: the project's own."""
+    interpreter: Program | None = None
+    """The Python that runs them, with the same CLX installed; unset: that of CLX."""
+    start: Literal["auto", "fork", "spawn"] = "auto"
+    """How a process for tasks begins: ``fork`` from one that has imported the modules (Linux), ``spawn`` as a fresh
+    interpreter; ``auto`` forks where no module has started a thread."""
+    recycle_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
+    """MiB by which a process for tasks may have grown before another takes its place."""
+
+
 class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
@@ -178,6 +226,7 @@ class Settings(_WithJobTypes, frozen=True):
     docker: DockerSettings = DockerSettings()
     course: CourseSettings = CourseSettings()
     server: ServerSettings = ServerSettings()
+    python: PythonSettings = PythonSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def having(self, *sections: JobTypeSection) -> Settings:

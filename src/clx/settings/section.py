@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-Reach = Literal["program", "image", "place", "server", "network", "pull", "mode", "own"]
+Reach = Literal["program", "image", "place", "places", "server", "network", "pull", "mode", "own"]
 """What a setting makes the machine do outside of the project that wrote it; :mod:`clx.settings.reach` decides by it."""
 
 
@@ -34,6 +34,10 @@ OwnPlace = Annotated[str, Meta(min_length=1, extra=_reach("own"))]
 """What only the user can name."""
 Secret = Annotated[str, Meta(min_length=1, extra={"reach": "own", "secret": True})]
 """What only the user can name, and nobody is shown."""
+Places = tuple[Annotated[str, Meta(min_length=1)], ...]
+"""Directories that are read and run from."""
+Names = tuple[Annotated[str, Meta(min_length=1)], ...]
+"""Names of what is imported."""
 Pull = Annotated[bool, Meta(extra=_reach("pull"))]
 """Whether a registry is asked."""
 Mode = Annotated[ExecutionMode, Meta(extra=_reach("mode"))]

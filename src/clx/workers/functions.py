@@ -160,7 +160,7 @@ def serve(argv: list[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     if arguments.check:
         return _check(arguments)
-    _end_with_starter()
+    end_with_starter()
     handlers = load(arguments.target, arguments.types)
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
@@ -192,7 +192,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _end_with_starter() -> None:
+def end_with_starter() -> None:
     """End in order once whoever started this process is gone: its end of standard input is closed then."""
     lifeline = os.dup(0)
     nowhere = os.open(os.devnull, os.O_RDONLY)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import psutil
 
 T = TypeVar("T")
+WORKER_MODULES = frozenset({"clx.workers", "clx.routines.worker"})
+"""What the processes of workers are started with, as ``python -m`` takes it."""
 LOOK = 0.1
 """Seconds between two looks at what may end or begin without a word."""
 
@@ -64,7 +66,8 @@ def is_worker_of(identity: str, database: Path) -> bool:
     nothing: list[str] = []
     words = _asked(identity, lambda process: process.cmdline(), nothing) if lives(identity) else nothing
     named = [apart.identity(after) for word, after in pairwise(words) if word == "--db"]
-    return ("-m", "clx.workers") in pairwise(words) and named == [apart.identity(database)]
+    modules = [after for word, after in pairwise(words) if word == "-m"]
+    return any(each in WORKER_MODULES for each in modules) and named == [apart.identity(database)]
 
 
 def may_be_ended(identity: str, database: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from clx.db.identity import process_identity
 from clx.db.workers import WorkerRow
 from clx.platforms import system
 from clx.platforms.oom import OomWatch
-from clx.workers.executors.spec import Spawn, words_for
+from clx.workers.executors.spec import Spawn, program_of, words_for
 from clx.workers.executors.worker_process import WorkerProcess, new_log
 
 
@@ -73,7 +72,7 @@ def start(spawn: Spawn, state_dir: Path) -> DirectWorker:
     """Start one worker; it ends when it is told to and, if it is no service, when this process is gone."""
     log = new_log(spawn, state_dir)
     words = words_for(spawn, str(spawn.database), spawn.settings, log.name)
-    command = [sys.executable, "-P", "-m", "clx.workers", *words]
+    command = [*program_of(spawn), *words]
     if spawn.service is None:
         command.append("--lifeline")
     stdin = subprocess.PIPE if spawn.service is None else subprocess.DEVNULL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from clx.settings.schema import Settings
+from clx.settings.schema import ROUTINE_WORKERS, Settings
 
 Key = tuple[str, str]
 """Type and pool: what tells one kind of worker from another."""
@@ -67,6 +68,13 @@ class Spawn(WorkerSpec, frozen=True, kw_only=True):
 def spawn_of(spec: WorkerSpec, database: Path, **whose: Any) -> Spawn:
     """One worker as *spec* says, and whose it is."""
     return Spawn(**msgspec.structs.asdict(spec), database=database, **whose)
+
+
+def program_of(spawn: Spawn) -> list[str]:
+    """The Python and the module that a worker is started with on this machine."""
+    if spawn.type not in ROUTINE_WORKERS:
+        return [sys.executable, "-P", "-m", "clx.workers"]
+    return [spawn.settings.python.interpreter or sys.executable, "-P", "-m", "clx.routines.worker"]
 
 
 def words_for(spawn: Spawn, database: str, settings: Settings, log_name: str) -> list[str]:

@@ -50,7 +50,7 @@ class Finding(msgspec.Struct, frozen=True):
 def examine(types: Collection[str], settings: Settings, without: Collection[str] = ()) -> list[Finding]:
     """Look at everything the worker *types* need, *without* the tools of these settings: that would start them."""
     found = []
-    for type_ in types:
+    for type_ in [each for each in types if each in JOB_TYPES]:
         for package, extra in JOB_TYPES[type_].packages.items():
             hint = f'Type: pip install "{DISTRIBUTION}[{extra}]"'
             there = importlib.util.find_spec(package) is not None
@@ -100,6 +100,8 @@ def require_tools(types: Collection[str], settings: Settings) -> None:
         raise ToolMissingError("\n".join(facts), "\n".join(hints), settings=blamed)
 
 
+_ROUTINES = 100 << 20
+"""Bytes that a worker for tasks or workflows takes besides what its modules do."""
 _DISK = 200 << 20
 """Free bytes below which a build is likely to end in the middle."""
 
@@ -109,7 +111,8 @@ def resource_warnings(types: Collection[str], state_dir: Path) -> list[str]:
     found = []
     import psutil  # takes longer to import than all the rest that a build with nothing to do needs
 
-    needed, free = sum(JOB_TYPES[type_].memory for type_ in types), psutil.virtual_memory().available
+    needed = sum(JOB_TYPES[type_].memory if type_ in JOB_TYPES else _ROUTINES for type_ in types)
+    free = psutil.virtual_memory().available
     if free < needed:
         found.append(
             f"Only {free >> 20} MiB of memory are free; workers for {', '.join(sorted(types))} take about "

@@ -13,7 +13,7 @@ from clx.jobtypes.registry import JOB_TYPES
 from clx.settings.resolve import EffectiveWorker, Resolved
 from clx.settings.schema import Settings
 from clx.workers.executors.spec import WorkerSpec
-from clx.workers.pools import pool_of
+from clx.workers.pools import artifacts_pool, pool_of
 
 
 def configured_workers(
@@ -24,14 +24,37 @@ def configured_workers(
     Args:
         settings: what they are started with.
         database: whose jobs they take.
-        types: of these job types; default: of those that services have workers of.
+        types: of these job types; default: of all that services have workers of, tasks and workflows among them.
 
     Raises:
         SettingsError: docker mode without an image.
     """
-    types = resolved.served_types() if types is None else types
-    workers = [worker for type_ in types if (worker := resolved.worker(type_)).count > 0]
-    return [spec_of(worker, settings, database, fingerprint(resolved, worker.type)) for worker in workers]
+    asked = resolved.served_types() if types is None else types
+    workers = [worker for type_ in asked if (worker := resolved.worker(type_)).count > 0]
+    found = [spec_of(worker, settings, database, fingerprint(resolved, worker.type)) for worker in workers]
+    return found if types is not None else found + routine_workers(resolved, settings, database)
+
+
+def routine_workers(resolved: Resolved, settings: Settings, database: Path) -> list[WorkerSpec]:
+    """The workers for tasks and workflows that the settings ask for: none where they name no modules.
+
+    Raises:
+        UntrustedError: the project's settings name an interpreter or a directory that was not trusted.
+        SettingsError: docker mode without an image.
+    """
+    found = []
+    for worker in map(resolved.worker, resolved.routine_workers()):
+        if worker.count > 0:
+            resolved.require_trusted(worker.type)
+            found.append(
+                WorkerSpec(
+                    *(worker.type, worker.count, artifacts_pool(database, settings), str(worker.count_origin)),
+                    *(worker.mode, worker.image, settings),
+                    mode_source=str(worker.mode_origin),
+                    image_source=str(worker.image_origin),
+                )
+            )
+    return found
 
 
 def spec_of(worker: EffectiveWorker, settings: Settings, database: Path, tools: Mapping[str, str]) -> WorkerSpec:

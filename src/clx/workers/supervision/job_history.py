@@ -104,7 +104,11 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
     # a retry, and a pause after a failure, are noted as the earliest moment of the next run
     queued_at = max(job.created_at, job.not_before, *(run["ended_at"] for run in runs))
     since = f"Waits for a {job.type} worker since {_moment(queued_at)}"
-    able = [each for each in members if job.type in each.row.types and each.row.pool == job.pool]
+    able = [
+        each
+        for each in members
+        if job.type in each.takes and each.row.pool in {job.pool, job.pool.removesuffix("nested")}
+    ]
     named = ", ".join(f"#{each.row.id} {each.status}" for each in able)
     if any(each.status in _ALIVE for each in able):
         there = "of its pool there are" if job.pool else "there are"

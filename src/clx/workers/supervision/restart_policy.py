@@ -16,13 +16,13 @@ import msgspec
 from clx.db.database import Database
 from clx.db.identity import this_machine
 from clx.db.workers import WorkerRow
-from clx.errors import StartupError
-from clx.settings.schema import Settings
+from clx.errors import EXIT_USAGE, StartupError
+from clx.settings.schema import ROUTINE_WORKERS, Settings
 from clx.workers.executors.docker.containers import remove_orphans
 from clx.workers.executors.spec import Key, WorkerSpec
 from clx.workers.executors.start import attach
 from clx.workers.executors.worker_process import NOT_STARTED, WorkerProcess
-from clx.workers.supervision.worker_group import WorkerGroup, last_line, start_failure, tell
+from clx.workers.supervision.worker_group import WorkerGroup, last_error, last_line, start_failure, tell
 
 log = logging.getLogger("clx.workers")
 
@@ -148,6 +148,12 @@ class RestartingGroup(WorkerGroup):
         log.warning("%s", fact, extra={"action": "worker_not_started", "type": key[0], "stderr": tail})
         # an engine that is away or just coming up refuses what it has done before, and will do again
         refused = cause == NOT_STARTED and key in self._served
+        if key[0] in ROUTINE_WORKERS and cause == {
+            "kind": "exit",
+            "code": EXIT_USAGE,
+        }:  # its modules: no other try helps
+            self._give_up(key, *last_error(tail))
+            return
         self._retry(key, fact, next_step, first=0.1, refused=refused)
 
     def _crashed(self, key: Key, worker: WorkerProcess, cause: Mapping[str, object], tail: str) -> None:

@@ -18,7 +18,7 @@ from clx.db.models import Job
 from clx.db.summary import Waiting, live_batches, waiting
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.jobtypes.registry import JOB_TYPES
-from clx.settings.schema import JobsSettings
+from clx.settings.schema import ROUTINE_WORKERS, JobsSettings
 from clx.workers.executors.docker.containers import container_states
 from clx.workers.executors.spec import count_by_type
 from clx.workers.liveness import is_within_reach, judge
@@ -48,6 +48,13 @@ class WorkerStatus:
     """Seconds."""
     memory: int | None
     """Bytes it and its helpers hold; None when it cannot be seen from here."""
+    routines: tuple[str, ...] = ()
+    """The tasks or workflows it takes; none for workers of one type."""
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The job types it takes."""
+        return (*self.row.types, *self.routines)
 
     @property
     def is_here(self) -> bool:
@@ -63,16 +70,22 @@ def worker_statuses(
     rows = WorkerTable(database).list(live=not everybody)
     jobs = {job.id: job for job in Queue(database).get_many([row.job_id for row in rows if row.job_id is not None])}
     containers = container_states(database, rows)
-    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers) for row in rows]
+    takes = {row.id: WorkerTable(database).routines(row.id) for row in rows if row.type in ROUTINE_WORKERS}
+    return [_member(row, jobs.get(row.job_id or 0), settings, at, containers, takes.get(row.id, ())) for row in rows]
 
 
 def _member(
-    row: WorkerRow, job: Job | None, settings: JobsSettings, now: int, containers: Mapping[str, str] | None
+    row: WorkerRow,
+    job: Job | None,
+    settings: JobsSettings,
+    now: int,
+    containers: Mapping[str, str] | None,
+    routines: tuple[str, ...],
 ) -> WorkerStatus:
     status, reason, *_ = judge(row, now, settings, containers=containers, job=job)
     uptime = ((row.ended_at or now) - row.started_at) / 1000
     alive = row.ended_at is None and status != "dead"
-    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None)
+    return WorkerStatus(row, status, reason, job, max(0.0, uptime), _memory(row) if alive else None, routines)
 
 
 def _memory(row: WorkerRow) -> int | None:
@@ -256,7 +269,8 @@ def _odd(members: list[WorkerStatus]) -> list[str]:
 
 def _unserved(members: list[WorkerStatus], queued: list[Waiting]) -> list[str]:
     """Jobs that no worker there is would ever take."""
-    served = {each.row.key for each in members if each.status in {"idle", "busy", "hung"}}
+    alive = [each for each in members if each.status in {"idle", "busy", "hung"}]
+    served = {(type_, each.row.pool) for each in alive for type_ in each.takes}
     return [
         f"{each.count + each.delayed} {each.type} job(s) wait and no worker takes them. "
         + (
@@ -265,5 +279,5 @@ def _unserved(members: list[WorkerStatus], queued: list[Waiting]) -> list[str]:
             else "Start the program that does them."
         )
         for each in queued
-        if (each.type, each.pool) not in served
+        if not {(each.type, each.pool), (each.type, each.pool.removesuffix("nested"))} & served
     ]

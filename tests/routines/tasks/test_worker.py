@@ -1,0 +1,208 @@
+"""A worker of tasks: what it takes, how it begins and ends, and what becomes of what it had."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+from tests.routines.tasks.conftest import HERE, Shop, below, is_gone
+from tests.support.scene import until
+
+from clx.db.jobs import NewJob
+from clx.db.workers import WorkerTable
+from clx.settings.schema import WorkersSettings
+
+
+def test_it_registers_what_it_takes_and_takes_nothing_else(shop: Shop) -> None:
+    shop.start()
+    others = [
+        shop.queue.enqueue(NewJob(type_, {"arguments": {"a": 1}}))
+        for type_ in ("task:add:1.0.1", "task:os.system:1.0.0", "workflow:add", "add", "task:")
+    ]
+    assert shop.value("add", a=1) == 2
+    assert {shop.queue.get(each).state for each in others if shop.queue.get(each)} == {"queued"}  # type: ignore[union-attr]
+    table = WorkerTable(shop.queue.database)
+    (row,) = table.list()
+    assert (row.type, row.mode, row.pool) == ("python", "direct", "")
+    assert "task:add:1.0.0" in table.routines(row.id)
+
+
+def test_one_of_another_pool_takes_none_of_this(shop: Shop) -> None:
+    shop.start()
+    elsewhere = shop.put("add", a=1, options={"pool": "at:1234:"})
+    assert shop.value("add", a=1) == 2
+    assert shop.queue.get(elsewhere).state == "queued"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import not_there", "No module named 'not_there'"),
+        ("raise ValueError('first')", "ValueError: first"),
+        ("import sys; sys.exit(4)", "SystemExit: 4"),
+        ("import os; os._exit(9)", "exited with code 9"),
+    ],
+)
+def test_modules_that_cannot_be_imported_end_it_at_once_and_it_says_where(shop: Shop, text: str, said: str) -> None:
+    (shop.folder / "broken.py").write_text(f"from clx import define\n{text}\n")
+    worker = shop.start(shop.settings(modules=("broken",), path=(str(shop.folder),)), wait=False)
+    worker.wait(timeout=60)
+    told = worker.stderr.read() if worker.stderr else ""
+    assert "Traceback" not in told
+    assert re.search(said, told)
+    if "os._exit" not in text:
+        assert worker.returncode == 2
+        assert "broken.py" in told or "not_there" in told
+    assert WorkerTable(shop.queue.database).list(live=False) == []
+
+
+def test_one_that_is_killed_leaves_no_process_and_its_job_goes_to_another(shop: Shop, tmp_path: Path) -> None:
+    worker, file = shop.start(), tmp_path / "pids"
+    job = shop.put("hangs", file=str(file))
+    until(lambda: file.exists() and len(file.read_text().split()) == 3)
+    processes = [each.pid for each in below(worker)] + list(map(int, file.read_text().split()))
+    file.unlink()
+    worker.kill()
+    for pid in processes:
+        until(lambda pid=pid: is_gone(pid))
+    shop.start()
+    until(lambda: file.exists() and len(file.read_text().split()) == 3)
+    shop.queue.cancel([job])
+    found = shop.end(job)
+    assert (found.state, found.run) == ("cancelled", 2)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_it_goes_on_when_its_keeper_or_its_idle_child_is_killed(shop: Shop, which: int) -> None:
+    worker = shop.start()
+    pid = shop.value("whoami")
+    keeper, child = below(worker)
+    assert child.pid == pid
+    (keeper, child)[which].kill()
+    until(lambda: is_gone(pid))
+    done = shop.do("whoami")
+    assert (done.state, done.run) == ("succeeded", 1), done.error
+    assert done.result["value"] != pid
+
+
+def test_a_job_whose_keeper_is_killed_is_tried_again(shop: Shop, tmp_path: Path) -> None:
+    worker, go = shop.start(), tmp_path / "go"
+    job = shop.put("counts", go=str(go))
+    until(lambda: (found := shop.queue.get(job)) and found.progress)
+    below(worker)[0].kill()
+    go.touch()
+    found = shop.end(job)
+    assert (found.state, found.run) == ("succeeded", 2)
+
+
+def test_told_to_end_it_lets_its_job_end(shop: Shop, tmp_path: Path) -> None:
+    worker, go = shop.start(), tmp_path / "go"
+    job = shop.put("counts", go=str(go))
+    until(lambda: (found := shop.queue.get(job)) and found.progress)
+    worker.send_signal(signal.SIGTERM)
+    threading.Timer(0.5, go.touch).start()
+    assert worker.wait(timeout=20) == 0
+    assert shop.end(job).state == "succeeded"
+    assert [each.state for each in WorkerTable(shop.queue.database).list(live=False)] == ["stopped"]
+
+
+def test_what_does_not_end_in_time_is_handed_back_uncounted(shop: Shop, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(shop.settings(), workers=WorkersSettings(grace_period=0.5))
+    worker, file = shop.start(settings), tmp_path / "pids"
+    job = shop.put("hangs", file=str(file))
+    until(lambda: file.exists() and len(file.read_text().split()) == 3)
+    WorkerTable(shop.queue.database).request_stop(1, "no longer needed", grace=0.5)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=20) == 0
+    found = shop.queue.get(job)
+    assert found is not None
+    assert (found.state, found.released) == ("queued", 1)
+    for pid in map(int, file.read_text().split()):
+        until(lambda pid=pid: is_gone(pid))
+
+
+def test_it_ends_with_whoever_started_it(shop: Shop) -> None:
+    worker = shop.start()
+    assert worker.stdin is not None
+    worker.stdin.close()
+    worker.stdin = None
+    assert worker.wait(timeout=20) == 0
+
+
+def test_a_request_through_the_table_ends_it(shop: Shop) -> None:
+    settings = shop.settings()
+    worker = shop.start(msgspec.structs.replace(settings, jobs=msgspec.structs.replace(settings.jobs, lease=3.0)))
+    WorkerTable(shop.queue.database).request_stop(1, "no longer needed", grace=5.0)
+    assert worker.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("start", ["spawn", "auto"])
+def test_where_a_fork_is_not_safe_each_child_is_a_fresh_interpreter(shop: Shop, start: str, tmp_path: Path) -> None:
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()"
+    variables = {"SHOP_AT_IMPORT": code} if start == "auto" else {}
+    worker = shop.start(shop.settings(start=start), **variables)
+    pid = shop.value("whoami")
+    assert "-m clx.routines.tasks.keeper" in " ".join(psutil.Process(pid).cmdline())
+    assert shop.value("add", a=1) == 2
+    assert shop.value("whoami") == pid, "threads that were there before are no litter"
+    failed = shop.do("hangs", file=str(tmp_path / "pids"), options={"timeout": 500})
+    assert (failed.error or {})["type"] == "Timeout"
+    for each in map(int, (tmp_path / "pids").read_text().split()):
+        until(lambda each=each: is_gone(each))
+    assert shop.value("whoami") != pid
+    processes = [each.pid for each in below(worker)]
+    worker.kill()
+    for each in processes:
+        until(lambda each=each: is_gone(each))
+
+
+def test_forked_children_draw_numbers_of_their_own(shop: Shop) -> None:
+    (shop.folder / "dice.py").write_text(
+        "import os, random\nimport numpy\nfrom clx import define\n\n"
+        '@define.task(name="roll", version="1.0.0", cache=False)\n'
+        "def roll() -> list[float]:\n    return [float(os.getpid()), random.random(), float(numpy.random.rand())]\n\n"
+        '@define.task(name="leave", version="1.0.0", cache=False)\ndef leave() -> None:\n    os._exit(1)\n'
+    )
+    worker = shop.start(shop.settings(modules=("dice",), path=(str(shop.folder),)))
+    first = shop.value("roll")
+    assert shop.do("leave", options={"max_runs": 1}).state == "failed"
+    second = shop.value("roll")
+    assert not set(first) & set(second)
+    assert "forked" in (worker.stderr.readline() if worker.stderr else ""), "numpy's threads end for a fork"
+
+
+def test_who_has_grown_too_much_is_replaced(shop: Shop) -> None:
+    shop.start(shop.settings(recycle_mb=50))
+    pid = shop.value("whoami")
+    assert shop.value("grows", mib=100) == pid
+    assert shop.value("whoami") == pid, "what it gave back counts for nothing"
+    assert shop.value("grows", mib=100, keep=True) == pid
+    assert shop.value("whoami") != pid
+
+
+def test_short_tasks_are_claimed_and_reported_together(shop: Shop) -> None:
+    shop.start()
+    shop.value("add", a=1)
+    ids = shop.queue.enqueue_many(
+        [NewJob("task:add:1.0.0", {"arguments": {"a": number}}, max_runs=3) for number in range(300)]
+    )
+    ended = shop.queue.wait(ids, timeout=60)
+    assert [each.result["value"] for each in ended] == [number + 1 for number in range(300)]
+    moments = {each.finished_at for each in ended}
+    assert len(moments) < 150
+
+
+def test_it_is_found_by_its_command_line(shop: Shop) -> None:
+    from clx.workers.processes import is_worker_of
+
+    shop.start()
+    (row,) = WorkerTable(shop.queue.database).list()
+    assert is_worker_of(row.identity, shop.queue.database.path)
+    assert os.getpid() != row.pid
+    assert HERE.exists()
