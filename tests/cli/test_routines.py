@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def add_anew(a: int, b: int = 1) -> int:
 
 
 @define.task(name="describe", version="1.0.0")
-def describe(order: Order, day: date, place: Path, note: str = "", urgent: bool = False) -> tuple[Order, date, Path, str, bool]:
+def describe(order: Order, day: date, place: Path, note: str = "", urgent: bool = False) -> tuple:
     return order, day, place, note, urgent
 
 
@@ -133,6 +133,10 @@ def document(*arguments: str, cwd: Path) -> Any:
     return json.loads(clx(*arguments, "--format", "json", cwd=cwd).stdout)
 
 
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
 def states(shop: Path) -> dict[str, str]:
     with Queue.open(shop / ".clx" / "jobs.db") as queue:
         return {job.type: job.state for job in queue.search()}
@@ -157,7 +161,7 @@ def test_no_process_of_a_run_is_left(shop: Path) -> None:
     assert sorted(row.type for row in rows) == ["python", "workflow"]
     assert all(row.ended_at is not None for row in rows)
     for row in rows:
-        until(lambda pid=row.pid: not os.path.exists(f"/proc/{pid}"))
+        until(partial(is_gone, row.pid))
 
 
 def test_a_run_here_keeps_results_too(shop: Path) -> None:
@@ -289,13 +293,13 @@ def test_an_interrupt_cancels_the_run_and_all_that_it_called(shop: Path) -> None
     assert "Job 1 was cancelled, with what it called." in said
     assert states(shop) == dict.fromkeys(("workflow:outer", "workflow:inner", "task:wait:1.0.0"), "cancelled")
     pid = int((shop / "flag.begun").read_text())
-    until(lambda: not os.path.exists(f"/proc/{pid}"))
+    until(partial(is_gone, pid))
 
 
 def test_what_somebody_else_waits_for_goes_on(shop: Path, workers: subprocess.Popen[str]) -> None:
     until(lambda: serving(shop / ".clx" / "jobs.db"))
     one, other = (started("run", "wait", "-p", "flag=flag", cwd=shop) for _ in range(2))
-    until(lambda: (shop / "flag.begun").exists())
+    until((shop / "flag.begun").exists)
     with Queue.open(shop / ".clx" / "jobs.db") as queue:
         until(lambda: queue.database.read("SELECT COUNT(*) FROM wants")[0][0] == 2)
     assert "Job 1 goes on: somebody else waits for it." in interrupted(one)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The first example as ``search.py``, and workers for it at ``jobs.db``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_known", {})
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "search", raising=False)
     (tmp_path / "search.py").write_text(EXAMPLES[0], encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "clx", "routines", "work", "-m", "search", "--workers", "1", "--db", "jobs.db"],
@@ -52,9 +55,9 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_examples_run(workers: Path) -> None:
     assert len(EXAMPLES) > 6
     until(lambda: serving(workers / "jobs.db"))
-    namespace: dict[str, Any] = {"__name__": "search"}
-    for example in EXAMPLES:
-        exec(example, namespace)
+    namespace: dict[str, Any] = vars(import_module("search"))
+    for example in EXAMPLES[1:]:
+        exec(compile(example, "docs/routines.md", "exec", dont_inherit=True), namespace)
     asyncio.run(namespace["program"]())
     assert 0 <= namespace["draw"]().result() < 100
 
@@ -87,8 +90,8 @@ def test_the_example_project_runs(tmp_path: Path) -> None:
     assert found["hyperparameters"]["degree"] == 2
     again = json.loads(clx("routines", "run", "search", "-p", "epochs=200", "--format", "json", cwd=project))
     assert again["result"] == found
-    states = [each["state"] for each in json.loads(clx("routines", "graph", str(again["job"]), "--format", "json", cwd=project))["calls"]]
-    assert states == ["cached"] * 6
+    tree = json.loads(clx("routines", "graph", str(again["job"]), "--format", "json", cwd=project))
+    assert [each["state"] for each in tree["calls"]] == ["cached"] * 6
 
 
 def test_the_readme_of_the_example_names_what_there_is() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,9 +28,8 @@ class Colour(Enum):
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_known", {})
-    yield
 
 
 def read(hint: Any, text: str) -> Any:
@@ -62,7 +60,7 @@ def read(hint: Any, text: str) -> Any:
         (Annotated[int, "people"], "3", 3),
         (Literal["fast", "slow"], "fast", "fast"),
         (date, "2026-11-30", date(2026, 11, 30)),
-        (datetime, "2026-11-30T06:00:00", datetime(2026, 11, 30, 6)),
+        (datetime, "2026-11-30T06:00:00", datetime(2026, 11, 30, 6)),  # noqa: DTZ001
         (Decimal, "0.10", Decimal("0.10")),
         (UUID, "12345678-1234-5678-1234-567812345678", UUID("12345678-1234-5678-1234-567812345678")),
         (Path, "a/b.csv", Path("a/b.csv")),
@@ -98,7 +96,7 @@ def test_json_values_are_not_read_as_texts() -> None:
     call = call_from(add, {}, {"a": 1, "b": {"x": 2}})
     call.close()
     assert dict(call.bound.arguments) == {"a": 1, "b": Point(2)}
-    with pytest.raises(UsageError, match="a=\"1\" is no int"):
+    with pytest.raises(UsageError, match='a="1" is no int'):
         call_from(add, {}, {"a": "1"})
 
 

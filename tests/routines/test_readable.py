@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import namedtuple
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal

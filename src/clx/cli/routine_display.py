@@ -47,7 +47,7 @@ class Display:
         """The run as it stands."""
         nodes = list(tree.walk())
         over = sum(node.is_over for node in nodes)
-        for node in nodes:
+        for node in sorted(nodes, key=lambda node: (node.ended_at, -(node.job or 0))):
             if node.is_over and node.job is not None and node.job not in self._told:
                 self._told.add(node.job)
                 took = "" if node.seconds is None else f" ({node.seconds:.1f} s)"

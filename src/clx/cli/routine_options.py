@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,7 +101,22 @@ def loaded(here: Here, modules: tuple[str, ...], *, require: bool = True) -> dic
             "No module with routines is named.",
             "Type `clx routines … -m MODULE`, or set it: clx config set python.modules '[\"MODULE\"]'",
         )
-    return load(wanted, [Path.cwd(), *python.path])
+    with result_alone():
+        return load(wanted, [Path.cwd(), *python.path])
+
+
+@contextlib.contextmanager
+def result_alone() -> Iterator[None]:
+    """What modules and routines print goes to standard error meanwhile, whatever prints it."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def routine_called(name: str, routines: Mapping[str, Routine[..., Any]]) -> Routine[..., Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from clx.cli.routine_options import (
     module_option,
     name_argument,
     parameter_options,
+    result_alone,
     routine_called,
 )
 from clx.cli.terminal import echo
@@ -91,7 +90,7 @@ def run(
         raise UsageError("--detach starts nothing.", "Leave --local and --workers out.")
     if local and count:
         raise UsageError("--local starts no workers.", "Leave --workers out.")
-    with _result_alone():
+    with result_alone():
         routines = loaded(here, modules)
         with (
             contextlib.closing(made(routine_called(name, routines), given)) as call,
@@ -100,20 +99,6 @@ def run(
             runner = _Runner(here, database, call.routine, routines, tuple(modules), count, verbose=verbose)
             found = runner.local(call) if local else runner.detached(call) if detach else runner.waited(call)
     found.show(format_)
-
-
-@contextlib.contextmanager
-def _result_alone() -> Iterator[None]:
-    """What modules and routines print goes to standard error meanwhile, whatever prints it."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 class _Runner:
@@ -170,9 +155,8 @@ class _Runner:
         began = time.monotonic()
         while True:
             asked = self._ask(call)
-            kept = asked.kept if asked.job is None else None
+            result = asked.kept if asked.job is None else self._follow(asked)
             try:
-                result = kept if asked.job is None else self._follow(asked)
                 return self._output(call.routine, result, asked.job, time.monotonic() - began, cached=asked.job is None)
             except ArtifactMissingError:
                 if asked.job is not None:
@@ -199,16 +183,20 @@ class _Runner:
 
     def _follow(self, asked: Asked) -> Any:
         """Watch the run until it has ended; returns its result."""
-        from clx.cli.routine_display import make
-
         assert asked.job is not None
-        with make() as display, self._workers(display.note) as tend:
-            try:
-                job = self._watched(asked.job, display, tend)
-            except BaseException:
-                self._give_up(asked, tend)
-                raise
-            asked.leave()
+        try:
+            from clx.cli.routine_display import make
+
+            with make() as display, self._workers(display.note) as tend:
+                try:
+                    job = self._watched(asked.job, display, tend)
+                except BaseException:
+                    self._give_up(asked, tend)
+                    raise
+        except BaseException:
+            self._give_up(asked, _nothing)
+            raise
+        asked.leave()
         if job.state == "succeeded":
             return job.result
         error = _failure(job)
@@ -232,7 +220,8 @@ class _Runner:
         """Want it no more, and let workers of this command end what that cancels."""
         assert asked.job is not None
         with contextlib.suppress(ClxError):
-            asked.leave()
+            if not asked.leave():
+                return
             (job,) = self._queue.get_many([asked.job])
             if job.is_live and not job.cancel_requested:
                 echo(f"Job {job.id} goes on: somebody else waits for it.", err=True)
@@ -247,7 +236,7 @@ class _Runner:
     def _workers(self, note: Callable[[str], None]) -> Iterator[Callable[[], None]]:
         """What is called now and then to keep the workers of this command up; others serve the table already."""
         if self._is_served():
-            yield lambda: None
+            yield _nothing
             return
         # what is called by others may be any routine; a task calls none
         alone = [self._routine] if self._routine.is_task else self._routines.values()
@@ -278,6 +267,10 @@ class _Runner:
     def _tell(self, error: RoutineError) -> None:
         if self._verbose and error.traceback:
             echo(error.traceback.rstrip(), err=True)
+
+
+def _nothing() -> None:
+    """Others keep the workers up."""
 
 
 def _failure(job: Job) -> RoutineError:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from clx.db.calls.models import Call as Asking
-from clx.errors import LostRunError, QueueError
 from clx.routines.context import name_of
 from clx.routines.performing import arguments_of, job_of
 from clx.routines.routine import Call
@@ -47,11 +46,10 @@ class Asked:
         self.job, self.kept, self._mark = entered.job_id, entered.result, entered.mark
         self.key = new.key
 
-    def leave(self) -> None:
-        """Want it no more: unless somebody else does, it is cancelled, with all that it called."""
-        if self.job is not None and self._mark is not None:
-            mark, self._mark = self._mark, None
-            try:
-                self._queue.calls.leave(self.job, mark)
-            except (LostRunError, QueueError):  # it is over
-                return
+    def leave(self) -> bool:
+        """Want it no more: unless somebody else does, it is cancelled. False: that was said before."""
+        if self.job is None or self._mark is None:
+            return False
+        mark, self._mark = self._mark, None
+        self._queue.calls.leave(self.job, mark)
+        return True

@@ -59,7 +59,7 @@ def _hint(routine: Routine[..., Any], name: str) -> Any:
         raise UsageError(f"{routine.id} has no parameter {shortened(name)}.", step)
     hint = routine.hints.get(name, Any)
     if parameter.kind is parameter.VAR_POSITIONAL:
-        return tuple[hint, ...]
+        return tuple[hint, ...]  # type: ignore[valid-type]
     return dict[str, hint] if parameter.kind is parameter.VAR_KEYWORD else hint  # type: ignore[valid-type]
 
 
@@ -113,5 +113,5 @@ def _by_hand(kind: type, value: Any) -> Any:
     from clx.routines.codecs.files import File
 
     if isinstance(kind, type) and isinstance(value, str) and issubclass(kind, PurePath | File | complex):
-        return kind(value)  # type: ignore[arg-type]
+        return kind(value)
     raise NotImplementedError

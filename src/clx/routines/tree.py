@@ -27,6 +27,7 @@ class Node:
         job: what does it, None where a kept result answered.
         state: ``HANGING`` is a workflow that waits for what it called; ``pruned``: its job was removed from the table.
         seconds: what it has taken so far; None: it has not begun.
+        ended_at: milliseconds UTC; 0: it has not.
         waits_for: the jobs that a hanging one waits for.
         is_again: it stands in the tree before, with what it called.
     """
@@ -35,6 +36,7 @@ class Node:
     job: int | None
     state: State
     seconds: float | None = None
+    ended_at: int = 0
     progress: Any = None
     message: str = ""
     waits_for: list[int] = field(default_factory=list)
@@ -108,6 +110,7 @@ def _next(found: list[tuple[Node, int]], jobs: dict[int, Job], seen: set[int], n
 
 def _fill(node: Node, job: Job, now: int) -> None:
     node.state = _ENDED.get(job.state) or ("WORKING" if job.state == "running" else "queued")
+    node.ended_at = job.finished_at or 0
     if job.started_at is not None:
         node.seconds = max(0, (job.finished_at or now) - job.started_at) / 1000
     if node.state in {"failed", "cancelled"}:
