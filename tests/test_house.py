@@ -29,8 +29,13 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers cli.import_ "
+                "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers "
+                "cli.import_ "
             ),
+        ),
+        (
+            "processes that do routines: held by tests/routines/test_remote.py, which starts them",
+            "routines.host routines.remote",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
@@ -123,13 +128,20 @@ UNTESTED = {
             ),
         ),
         (
+            "the processes that run tasks: tests/routines/tasks",
+            (
+                "platforms.offspring routines.worker routines.tasks.child routines.tasks.keeper "
+                "routines.tasks.parent routines.tasks.process"
+            ),
+        ),
+        (
             "listens on sockets: tests/server/test_protocol.py",
             "server.protocol",
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",
             (
-                "workers.supervision.function_workers "
+                "workers.supervision.function_workers workers.supervision.routine_workers "
                 "workers.__main__ workers.executors.foreign_worker workers.executors.direct "
                 "workers.supervision.server_process "
                 "workers.supervision.worker_group workers.supervision.pool_manager"

@@ -36,10 +36,10 @@ from clx.errors import ServerError as ServerError
 from clx.errors import UnknownJobError as UnknownJobError
 from clx.errors import UsageError as UsageError
 from clx.remote.client import Client as Client
+from clx.routines import define as define
 from clx.routines.codecs.files import File as File
 from clx.routines.context import progress as progress
 from clx.routines.lifecycle import lifecycle as lifecycle
-from clx.routines import define as define
 
 __version__: str
 DISTRIBUTION: str

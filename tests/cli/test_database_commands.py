@@ -209,6 +209,22 @@ def test_who_may_make_no_database_is_told_who_can_let_him(server: Server, tmp_pa
     assert 'ALTER ROLE "modest" CREATEDB' in done.stderr
 
 
+def test_bench_measures_a_server_and_cleans_up(tmp_path: Path, postgresql: str) -> None:
+    def databases() -> list[tuple[str]]:
+        with Queue.open(postgresql) as queue:
+            return queue.database.read("SELECT datname FROM pg_database ORDER BY datname")
+
+    before = databases()
+    done = _clx("bench", "--db", postgresql, "--scale", "0.03", "--format", "json", cwd=tmp_path)
+
+    numbers = json.loads(done.stdout)["bench"]
+    assert len(numbers) == 7
+    assert all(number["value"] > 0 for number in numbers)
+    assert (list(tmp_path.iterdir()), databases()) == ([], before)
+    refused = _clx("bench", "--db", "jobs.db", cwd=tmp_path)
+    assert (refused.returncode, "--db names no server." in refused.stderr) == (2, True)
+
+
 def test_bench_measures_and_cleans_up(tmp_path: Path) -> None:
     done = _clx("bench", "--scale", "0.03", "--format", "json", cwd=tmp_path)
 

@@ -37,6 +37,8 @@ BESIDE = {
     "jobtypes/browser.py": "refuses to begin where no browser can be given its pipes",
     "jobtypes/notebook/execution/forkserver.py": "runs without CLX, under the interpreter of the cells",
     "jobtypes/notebook/execution/kernelapp.py": "runs without CLX, in a kernel that was forked",
+    "routines/tasks/keeper.py": "runs only where there is fork: its worker refuses to begin elsewhere",
+    "routines/tasks/process.py": "the same: it starts that one",
     "workers/lock_probe.py": "runs in a container, which is Linux",
 }
 """File → why it may ask."""

@@ -1,11 +1,12 @@
 """The queue's own numbers, beside what the bare driver does with the same statements and pragmas.
 
-Every measurement makes its database in the directory it is given. Rates are per second; the ratio says what
-share of the bare driver's rate remains when the queue's rules are kept.
+Every measurement makes databases of its own, in the directory or on the server it is given. Rates are per second; the
+ratio says what share of the bare driver's rate remains when the queue's rules are kept.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -20,11 +21,12 @@ from clx.db import statements as sql
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
 from clx.db.models import row_to_insert
-from clx.db.sqlite.dialect import DIALECT
 from clx.db.wait import Bells
 from clx.db.workers import register_this_process
 
 _TYPE = "bench"
+_PLACE = "CLX_BENCH_DATABASE"
+"""The variable by which the idle worker is told where its queue is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +51,24 @@ class Number:
         return None if self.bare is None else self.value / self.bare
 
 
-def measure(folder: Path, *, scale: float = 1.0) -> Iterator[Number]:
+def measure(where: Path | str, *, scale: float = 1.0) -> Iterator[Number]:
     """Measure everything, one number at a time.
 
     Args:
-        folder: a directory on the disk to measure; files are left to its owner to remove.
-        scale: 1 takes about ten seconds.
+        where: a directory on the disk to measure, whose files are left to its owner to remove; or the URL of a
+            PostgreSQL server, on which databases are made and dropped.
+        scale: 1 takes about ten seconds on a disk, a minute on a server.
+
+    Raises:
+        DatabaseError: the server cannot be reached, or lets this user make no database.
     """
     jobs = max(50, int(2000 * scale))
-    yield _enqueue(folder, jobs)
-    yield _enqueue_many(folder, jobs * 50)
-    yield _claim_finish(folder, jobs)
-    yield loop(folder, jobs * 2)
-    yield _claims(folder, jobs)
-    yield from _latency(folder, max(20, jobs // 20))
+    yield _enqueue(where, jobs)
+    yield _enqueue_many(where, jobs * 50)
+    yield _claim_finish(where, jobs)
+    yield loop(where, jobs * 2)
+    yield _claims(where, jobs)
+    yield from _latency(where, max(20, jobs // 20))
 
 
 def rate(count: int, body: Callable[[], Any]) -> float:
@@ -82,84 +88,121 @@ def _alternating(
     return statistics.median(one for one, _ in found), "jobs/s", statistics.median(other for _, other in found)
 
 
+class Bare:
+    """The driver's own connection to the database of *queue*, and how a transaction that writes begins there."""
+
+    def __init__(self, queue: Queue) -> None:
+        connection = queue.database.connection()
+        self.execute, self.executemany = connection.execute, connection.executemany
+        self.sql = queue.database.sql
+        self.marks = queue.database.write("look", lambda tx: tx.marks("", _TYPE))
+        self._begin = "BEGIN" if queue.database.is_served else "BEGIN IMMEDIATE"
+        if not queue.database.is_served:
+            # SQLite's own: copying the log back is a part of the price
+            connection.execute("PRAGMA wal_autocheckpoint = 1000")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction."""
+        self.execute(self._begin)
+        yield
+        self.execute("COMMIT")
+
+
 @contextmanager
-def _pair(folder: Path, name: str, jobs: int = 0) -> Iterator[tuple[Queue, Any]]:
-    """A queue, and a bare connection to another file of the same schema, pragmas and jobs."""
-    with Queue.open(folder / f"{name}-ours.db") as queue, Queue.open(folder / f"{name}-bare.db") as other:
+def _queue(where: Path | str, name: str) -> Iterator[tuple[Queue, str]]:
+    """A new queue, and what opens it."""
+    if isinstance(where, Path):
+        path = where / f"{name}.db"
+        with Queue.open(path) as queue:
+            yield queue, str(path)
+    else:
+        from clx.db.postgresql.scratch import scratch_database
+
+        with scratch_database(where) as url, Queue.open(url) as queue:
+            yield queue, url
+
+
+@contextmanager
+def _pair(where: Path | str, name: str, jobs: int = 0) -> Iterator[tuple[Queue, Bare]]:
+    """A queue, and a bare connection to another database of the same schema, settings and jobs."""
+    with _queue(where, f"{name}-ours") as (queue, _), _queue(where, f"{name}-bare") as (other, _):
         for each in (queue, other):
             each.enqueue_many([NewJob(_TYPE, {"n": n}) for n in range(jobs)])
-        register_this_process(queue.database, _TYPE)
-        bare = other.database.connection()
-        bare.execute("PRAGMA wal_autocheckpoint = 1000")  # SQLite's own: copying the log back is a part of the price
-        yield queue, bare
+            register_this_process(each.database, _TYPE)
+        yield queue, Bare(other)
 
 
-def _enqueue(folder: Path, jobs: int) -> Number:
+def _enqueue(where: Path | str, jobs: int) -> Number:
     row = row_to_insert(NewJob(_TYPE, {"n": 1}), 0, None, 1)
 
-    def plain(bare: Any, count: int) -> None:
+    def plain(bare: Bare, count: int) -> None:
         for _ in range(count):
-            bare.execute("BEGIN IMMEDIATE")
-            bare.execute(sql.INSERT, row)
-            bare.execute("COMMIT")
+            with bare.transaction():
+                bare.execute(sql.INSERT, row)
 
     def ours(queue: Queue, count: int) -> None:
         for n in range(count):
             queue.enqueue(NewJob(_TYPE, {"n": n}))
 
-    with _pair(folder, "enqueue") as pair:
+    with _pair(where, "enqueue") as pair:
         return Number("enqueue, one commit each", *_alternating(jobs, pair, ours, plain))
 
 
-def _enqueue_many(folder: Path, jobs: int) -> Number:
-    def plain(bare: Any, count: int) -> None:
+def _enqueue_many(where: Path | str, jobs: int) -> Number:
+    def plain(bare: Bare, count: int) -> None:
         rows = [row_to_insert(NewJob(_TYPE, {"n": n}), 0, None, 1) for n in range(count)]
-        bare.execute("BEGIN IMMEDIATE")
-        bare.executemany(sql.INSERT, rows)
-        bare.execute("COMMIT")
+        with bare.transaction():
+            bare.executemany(sql.INSERT, rows)
 
     def ours(queue: Queue, count: int) -> None:
         queue.enqueue_many([NewJob(_TYPE, {"n": n}) for n in range(count)])
 
-    with _pair(folder, "many") as pair:
+    with _pair(where, "many") as pair:
         return Number("enqueue_many", *_alternating(jobs, pair, ours, plain))
 
 
-def bare_claim_finish(connection: Any, count: int) -> None:
+def _bare_claim_finish(bare: Bare, count: int) -> None:
     """Two transactions a job, nothing but the two statements."""
-    params = {"worker": 1, "lease": 30_000, "until": 10**12 + 30_000, "now": 10**12, "pool": "", "type": _TYPE}
+    params: dict[str, Any] = {
+        "worker": 1,
+        "lease": 30_000,
+        "until": 10**12 + 30_000,
+        "now": 10**12,
+        "pool": "",
+        "type": _TYPE,
+    }
+    params["marks"] = bare.marks
     for _ in range(count):
-        connection.execute("BEGIN IMMEDIATE")
-        row = connection.execute(DIALECT.claim_one, params).fetchall()[0]
-        connection.execute("COMMIT")
-        connection.execute("BEGIN IMMEDIATE")
-        report = {"id": row[0], "run": row[7], "now": 10**12, "result": "null"}
-        connection.execute(sql.SUCCEED, report).fetchall()
-        connection.execute("COMMIT")
+        with bare.transaction():
+            row = bare.execute(bare.sql.claim_one, params).fetchall()[0]
+        with bare.transaction():
+            report = {"id": row[0], "run": row[7], "now": 10**12, "result": "null"}
+            bare.execute(sql.SUCCEED, report).fetchall()
 
 
-def _claim_finish(folder: Path, jobs: int) -> Number:
+def _claim_finish(where: Path | str, jobs: int) -> Number:
     def ours(queue: Queue, count: int) -> None:
         for _ in range(count):
             job = queue.claim([_TYPE])[0]
             queue.finish(job.id, job.run)
 
-    with _pair(folder, "claim", jobs * 2) as pair:
-        return Number("claim and finish, two commits", *_alternating(jobs, pair, ours, bare_claim_finish))
+    with _pair(where, "claim", jobs * 2) as pair:
+        return Number("claim and finish, two commits", *_alternating(jobs, pair, ours, _bare_claim_finish))
 
 
-def loop(folder: Path, jobs: int) -> Number:
+def loop(where: Path | str, jobs: int) -> Number:
     """A worker's own loop with *jobs* that do nothing, by two bare transactions a job."""
 
     def ours(queue: Queue, count: int) -> None:
         done = Consumer(queue, {_TYPE: lambda _job: None}, limit=count).run(until_idle=True)
         assert done == count
 
-    with _pair(folder, "loop", jobs * 2) as pair:
-        return Number("a worker's loop, jobs that do nothing", *_alternating(jobs, pair, ours, bare_claim_finish))
+    with _pair(where, "loop", jobs * 2) as pair:
+        return Number("a worker's loop, jobs that do nothing", *_alternating(jobs, pair, ours, _bare_claim_finish))
 
 
-def _claims(folder: Path, jobs: int) -> Number:
+def _claims(where: Path | str, jobs: int) -> Number:
     def fifty(queue: Queue, count: int) -> None:
         for _ in range(count // 50):
             queue.claim([_TYPE], 50)
@@ -169,20 +212,22 @@ def _claims(folder: Path, jobs: int) -> Number:
             queue.claim([_TYPE])
 
     jobs = max(250, jobs // 250 * 250)  # so that each turn has whole fifties
-    with Queue.open(folder / "claims.db") as queue:
+    with _queue(where, "claims") as (queue, _):
         queue.enqueue_many([NewJob(_TYPE) for _ in range(jobs * 2)])
         queue.claim([_TYPE])
         return Number("claim 50 at once, by one at a time", *_alternating(jobs, (queue, queue), fifty, one))
 
 
-def _latency(folder: Path, jobs: int) -> Iterator[Number]:
-    path = folder / "latency.db"
-    with Queue.open(path) as queue:
-        command = [sys.executable, "-P", "-m", "clx.db.bench", str(path)]
-        idle = subprocess.Popen(command, stdout=subprocess.PIPE)
+def _latency(where: Path | str, jobs: int) -> Iterator[Number]:
+    with _queue(where, "latency") as (queue, place):
+        # not on its command line, which everybody sees: it may be a URL with a password
+        told = os.environ | {_PLACE: place}
+        command = [sys.executable, "-P", "-m", "clx.db.bench"]
+        idle = subprocess.Popen(command, stdout=subprocess.PIPE, env=told)
         assert idle.stdout is not None
         try:
             idle.stdout.readline()
+            _pick_up(queue, idle.stdout)  # the first one may come before the server knows who listens
             waits = sorted(_pick_up(queue, idle.stdout) for _ in range(jobs))
         finally:
             idle.kill()
@@ -214,4 +259,4 @@ def _serve_idle(path: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve_idle(sys.argv[1])
+    _serve_idle(os.environ[_PLACE])

@@ -67,7 +67,8 @@ def task(
         UsageError: the name, version or an option is none; or another function has both.
     """
     options = _options(timeout, max_runs, priority, ttl)._replace(cache=cache)
-    return _decorator(RoutineId("task", check_name(name), check_version(version)), options)
+    made: _Decorator = _decorator(RoutineId("task", check_name(name), check_version(version)), options)
+    return made
 
 
 def workflow(
@@ -84,7 +85,8 @@ def workflow(
     Raises:
         UsageError: the function is no ``async def``, or as :func:`task`.
     """
-    return _decorator(RoutineId("workflow", check_name(name), ""), _options(timeout, None, priority, None))
+    made: _Decorator = _decorator(RoutineId("workflow", check_name(name), ""), _options(timeout, None, priority, None))
+    return made
 
 
 def _options(
@@ -107,7 +109,7 @@ def _milliseconds(what: str, value: float | timedelta | None) -> int | None:
 
 def _decorator(name: RoutineId, options: Options) -> Any:
     def of(function: Callable[..., Any]) -> Routine[..., Any]:
-        if not inspect.isroutine(function) or isinstance(function, Routine):
+        if isinstance(function, Routine) or not inspect.isroutine(function):
             raise UsageError(f"{function!r} cannot be {name}.", "Write the decorator above a def or async def.")
         if name.kind == "workflow" and not inspect.iscoroutinefunction(function):
             raise UsageError(f"The workflow {name.name} is no coroutine function.", "Write async def.")
@@ -202,6 +204,8 @@ def codec(
     version: int,
     encode: Callable[[T], Any],
     decode: Callable[[Any], T],
+    *,
+    upgrade: Callable[[int, Any], Any] | None = None,
 ) -> None:
     """Let values of a type of one's own travel as arguments and results.
 
@@ -211,7 +215,8 @@ def codec(
         version: from 1; with another one the values are others.
         encode: makes of a value what has a codec already.
         decode: makes a value of that again.
+        upgrade: makes of an older version's number and what that had encoded what *decode* takes now.
     """
     from clx.routines.codecs import codec as register
 
-    register(type, name, version, encode, decode)
+    register(type, name, version, encode, decode, upgrade=upgrade)

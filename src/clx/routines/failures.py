@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import functools
 import sys
 import traceback
 from collections.abc import Mapping
@@ -73,9 +72,14 @@ def _is_builtin(kind: type) -> bool:
     return kind.__module__ == "builtins"
 
 
-@functools.cache
+_made: dict[Any, type[RoutineError]] = {}
+
+
 def _both(original: type[Exception]) -> type[RoutineError]:
-    try:
-        return type(original.__name__, (RoutineError, original), {"__module__": original.__module__})
-    except TypeError:  # laid out differently in memory
-        return RoutineError
+    if original not in _made:
+        try:
+            both = type(original.__name__, (RoutineError, original), {"__module__": original.__module__})
+        except TypeError:  # laid out differently in memory
+            both = RoutineError
+        _made[original] = both
+    return _made[original]

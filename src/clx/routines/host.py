@@ -26,7 +26,7 @@ from clx.db.wait import SLOW_BEAT, rest
 from clx.db.wait_async import Ears
 from clx.db.workers import WorkerTable
 from clx.errors import PASSING, ClxError, DatabaseError, LostRunError, ServerError
-from clx.routines.codecs import Files
+from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, TELL, Running
 from clx.routines.failures import described
 from clx.routines.performing import NESTED, call_of, result_text

@@ -13,7 +13,7 @@ from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.worker_side import DEFAULT_LEASE
 from clx.errors import ArtifactMissingError, ClxError, LostRunError, RoutineError
-from clx.routines.codecs import Files
+from clx.routines.codecs.canonical import Files
 from clx.routines.context import name_of
 from clx.routines.failures import described, wrapped
 from clx.routines.here import HereEngine

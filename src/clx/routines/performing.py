@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ import msgspec
 
 from clx.db.models import Job, NewJob
 from clx.errors import RoutineError, UsageError
-from clx.routines.codecs import Files, canonical, canonical_arguments, key_of, restore, restore_arguments
+from clx.routines.codecs import canonical, canonical_arguments, key_of, restore, restore_arguments
+from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
 from clx.routines.routine import Call, Routine
@@ -40,9 +42,9 @@ def _hints(routine: Routine[..., Any]) -> dict[str, Any]:
     hints = dict(routine.hints)
     for name, parameter in routine.signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL and name in hints:
-            hints[name] = tuple[hints[name], ...]
+            hints[name] = types.GenericAlias(tuple, (hints[name], ...))
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD and name in hints:
-            hints[name] = dict[str, hints[name]]  # type: ignore[misc]
+            hints[name] = types.GenericAlias(dict, (str, hints[name]))
     return hints
 
 
@@ -84,7 +86,7 @@ def call_of(routine: Routine[..., Any], payload: Mapping[str, Any], files: Files
         for name in _SCHEDULED:
             if name in routine.signature.parameters and name not in found and name in fire:
                 found[name] = msgspec.convert(fire[name], routine.hints.get(name, str))
-    bound = inspect.BoundArguments(routine.signature, {})  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(routine.signature, {})
     for name, parameter in routine.signature.parameters.items():
         if name in found:
             bound.arguments[name] = found[name]

@@ -16,7 +16,8 @@ from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
 from clx.errors import ArtifactMissingError, ClxError
-from clx.routines.codecs import Files, canonical, restore_text
+from clx.routines.codecs import canonical, restore_text
+from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
 from clx.routines.performing import arguments_of, job_of, outcome, value_of
 from clx.routines.routine import Call

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ def is_gone(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def await_gone(pids: Iterable[int]) -> None:
+    awaited = list(pids)
+    until(lambda: all(map(is_gone, awaited)))
 
 
 def below(process: subprocess.Popen[str]) -> list[psutil.Process]:

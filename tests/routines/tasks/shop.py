@@ -121,7 +121,7 @@ def surroundings() -> dict[str, Any]:
     print("heard")
     return {
         "pid": os.getpid(), "cwd": str(Path.cwd()), "litter": os.environ.get("SHOP_LITTER", ""), "mask": mask,
-        "path": os.environ.get("PATH", ""), "places": sys.path, "term": int(signal.getsignal(signal.SIGTERM) or 0),
+        "path": os.environ.get("PATH", ""), "places": sys.path, "term": str(signal.getsignal(signal.SIGTERM)),
         "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
     }  # fmt: skip
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from tests.routines.tasks.conftest import Shop, is_gone
+from tests.routines.tasks.conftest import Shop, await_gone, is_gone
 from tests.support.scene import until
 
 from clx.artifacts.store import ArtifactStore
@@ -80,8 +81,7 @@ def test_a_task_that_overruns_is_killed_with_all_it_has_started(open_shop: Shop,
     assert (failed.state, failed.run, error["type"]) == ("failed", 1, "Timeout")
     assert "longer than 0.7 seconds" in error["message"]
     assert open_shop.said(failed) == "hanging\n"
-    for pid in map(int, file.read_text().split()):
-        until(lambda pid=pid: is_gone(pid))
+    await_gone(map(int, file.read_text().split()))
     ended = open_shop.queue.wait([*sibling, *after], timeout=60)
     assert {(each.state, each.run - each.released) for each in ended} == {("succeeded", 1)}
 
@@ -90,8 +90,7 @@ def test_one_that_is_deaf_to_the_first_signal_is_killed_all_the_same(open_shop: 
     file = tmp_path / "pids"
     failed = open_shop.do("hangs", file=str(file), deaf=True, options={"timeout": 500})
     assert (failed.error or {})["type"] == "Timeout"
-    for pid in map(int, file.read_text().split()):
-        until(lambda pid=pid: is_gone(pid))
+    await_gone(map(int, file.read_text().split()))
 
 
 def test_a_running_task_that_is_cancelled_is_killed_with_all_it_has_started(open_shop: Shop, tmp_path: Path) -> None:
@@ -102,8 +101,7 @@ def test_a_running_task_that_is_cancelled_is_killed_with_all_it_has_started(open
     open_shop.queue.cancel([job])
     assert open_shop.end(job).state == "cancelled"
     assert time.monotonic() - began < 4, "it waits for no heartbeat, which comes every five seconds"
-    for pid in map(int, file.read_text().split()):
-        until(lambda pid=pid: is_gone(pid))
+    await_gone(map(int, file.read_text().split()))
     assert open_shop.value("add", a=1) == 2
 
 
@@ -157,7 +155,7 @@ def test_a_result_that_cannot_be_said_is_refused_by_its_place(open_shop: Shop) -
     failed = open_shop.do("unsayable")
     error = failed.error or {}
     assert (failed.state, failed.run, error["type"]) == ("failed", 1, "RoutineValueError")
-    assert "rows[1]" in error["message"]
+    assert 'result["rows"][1]: lock' in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +174,8 @@ def test_progress_is_told_while_it_runs_and_its_output_can_be_followed(open_shop
     from clx.workers.run_logs import live_log
 
     job = open_shop.put("counts", go=str(tmp_path / "go"))
-    until(lambda: (open_shop.queue.get(job) or object()).progress == {"done": 4, "total": 5, "text": "counting"})  # type: ignore[union-attr]
+    told = {"done": 4, "total": 5, "text": "counting"}
+    until(lambda: (found := open_shop.queue.get(job)) is not None and found.progress == told)
     live = live_log(open_shop.queue.database.state.path, job, 1)
     until(lambda: live.exists() and live.read_text() == "counting\n")
     (tmp_path / "go").touch()
@@ -185,7 +184,7 @@ def test_progress_is_told_while_it_runs_and_its_output_can_be_followed(open_shop
 
 
 def test_the_memory_of_a_run_is_its_own(open_shop: Shop) -> None:
-    def peak(name: str, **arguments: object) -> int:
+    def peak(name: str, **arguments: Any) -> int:
         done = open_shop.do(name, **arguments)
         return int(open_shop.queue.runs(done.id)[0]["peak_memory"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from tests.routines.tasks.conftest import HERE, Shop, below, is_gone
+from tests.routines.tasks.conftest import HERE, Shop, await_gone, below, is_gone
 from tests.support.scene import until
 
 from clx.db.jobs import NewJob
@@ -69,8 +69,7 @@ def test_one_that_is_killed_leaves_no_process_and_its_job_goes_to_another(shop: 
     processes = [each.pid for each in below(worker)] + list(map(int, file.read_text().split()))
     file.unlink()
     worker.kill()
-    for pid in processes:
-        until(lambda pid=pid: is_gone(pid))
+    await_gone(processes)
     shop.start()
     until(lambda: file.exists() and len(file.read_text().split()) == 3)
     shop.queue.cancel([job])
@@ -123,8 +122,7 @@ def test_what_does_not_end_in_time_is_handed_back_uncounted(shop: Shop, tmp_path
     found = shop.queue.get(job)
     assert found is not None
     assert (found.state, found.released) == ("queued", 1)
-    for pid in map(int, file.read_text().split()):
-        until(lambda pid=pid: is_gone(pid))
+    await_gone(map(int, file.read_text().split()))
 
 
 def test_it_ends_with_whoever_started_it(shop: Shop) -> None:
@@ -145,21 +143,18 @@ def test_a_request_through_the_table_ends_it(shop: Shop) -> None:
 @pytest.mark.parametrize("start", ["spawn", "auto"])
 def test_where_a_fork_is_not_safe_each_child_is_a_fresh_interpreter(shop: Shop, start: str, tmp_path: Path) -> None:
     code = "import threading, time; threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()"
-    variables = {"SHOP_AT_IMPORT": code} if start == "auto" else {}
-    worker = shop.start(shop.settings(start=start), **variables)
+    worker = shop.start(shop.settings(start=start), SHOP_AT_IMPORT=code if start == "auto" else "")
     pid = shop.value("whoami")
     assert "-m clx.routines.tasks.keeper" in " ".join(psutil.Process(pid).cmdline())
     assert shop.value("add", a=1) == 2
     assert shop.value("whoami") == pid, "threads that were there before are no litter"
     failed = shop.do("hangs", file=str(tmp_path / "pids"), options={"timeout": 500})
     assert (failed.error or {})["type"] == "Timeout"
-    for each in map(int, (tmp_path / "pids").read_text().split()):
-        until(lambda each=each: is_gone(each))
+    await_gone(map(int, (tmp_path / "pids").read_text().split()))
     assert shop.value("whoami") != pid
     processes = [each.pid for each in below(worker)]
     worker.kill()
-    for each in processes:
-        until(lambda each=each: is_gone(each))
+    await_gone(processes)
 
 
 def test_forked_children_draw_numbers_of_their_own(shop: Shop) -> None:
