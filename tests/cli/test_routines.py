@@ -384,5 +384,6 @@ def test_a_job_that_is_no_routine_is_said_to_be_none(shop: Path) -> None:
 
 def test_names_are_completed(shop: Path) -> None:
     clx("run", "total", "-p", "numbers=[1]", cwd=shop)
+    clx("run", "add:1.1.0-dev", "-p", "a=1", "--detach", cwd=shop)
     assert {"add:1.0.0", "add:1.1.0-dev", "total"} <= set(offered("clx routines run ", shop))
     assert offered("clx routines explain tot", shop) == ["total"]

@@ -149,17 +149,19 @@ def limit_names(context: click.Context, _parameter: click.Parameter, incomplete:
 
 
 def routine_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offers the routines that workers of the database have had, without their version where it has only one."""
+    """Offers the routines that workers of the database have had, or that were asked for; with versions if several."""
     from clx.db.jobs import Queue
 
     with _database(context) as database:
-        rows = Queue(database).calls.routines()
-    names = [row.id.split(":")[1] for row in rows]
+        queue = Queue(database)
+        told = {type_: "" for type_ in queue.stats() if re.match(r"(task:[^:]+|workflow):", type_)}
+        told |= {row.id: row.doc for row in queue.calls.routines()}
+    names = [id_.split(":")[1] for id_ in told]
     found = [
-        (row.id.partition(":")[2] if names.count(name) > 1 else name, row.doc)
-        for row, name in zip(rows, names, strict=True)
+        (id_.partition(":")[2] if names.count(name) > 1 else name, doc)
+        for (id_, doc), name in zip(told.items(), names, strict=True)
     ]
-    return _items(found, incomplete)
+    return _items(sorted(found), incomplete)
 
 
 def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
