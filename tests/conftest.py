@@ -94,7 +94,7 @@ QUICK = (
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
     "routines/codecs",
-    *(f"routines/test_{name}.py" for name in ("define", "kept", "performing")),
+    *(f"routines/test_{name}.py" for name in ("announcing", "define", "kept", "performing")),
     "server",
     "settings",
     "workers/executors/test_modes.py",

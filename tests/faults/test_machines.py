@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -203,3 +204,39 @@ def test_a_wrong_password_is_told_without_it(net: NetworkServer, far: Machine, u
 def _require_secret(text: str) -> None:
     assert PASSWORD not in text
     assert "geh" not in text
+
+
+_HOLDS = """
+import sys, time
+from clx.db.jobs import Queue
+with Queue.open(sys.argv[1]) as queue:
+    def hold(tx):
+        tx.execute("SELECT id FROM jobs FOR UPDATE").fetchall()
+        print("held", flush=True)
+        time.sleep(600)
+    queue.database.write("hold", hold)
+"""
+
+
+def test_a_machine_that_was_cut_off_in_a_transaction_locks_nothing_for_long(far: Machine, url: str) -> None:
+    """The server sees it by itself, long before a transaction may be idle no longer."""
+    with Queue.open(url) as queue:
+        job = queue.enqueue(NewJob("t"))
+        command = [*far.prefix, sys.executable, "-c", _HOLDS, url]
+        holder = subprocess.Popen(command, env=far.environment, stdout=subprocess.PIPE, text=True, cwd=far.home)
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "held\n"
+            far.link(up=False)
+            begun = time.monotonic()
+            assert queue.cancel([job]) == [job]
+            assert time.monotonic() - begun < _LET_GO
+        finally:
+            far.link(up=True)
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
+
+
+_LET_GO = 30.0
+"""Seconds; some 15 are what the server needs to see that nobody is there."""

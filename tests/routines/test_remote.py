@@ -120,7 +120,7 @@ async def recorded() -> list[int]:
 
 
 def note(what):
-    with open("runs", "a") as stream:
+    with open(os.path.join(os.path.dirname(__file__), "runs"), "a") as stream:
         stream.write(what + "\\n")
 """
 

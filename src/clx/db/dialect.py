@@ -153,7 +153,7 @@ class Dialect(ABC):
         )
         self.limits_with_room = (
             "SELECT name FROM limits WHERE EXISTS (SELECT 1 FROM jobs WHERE limit_name = limits.name AND held = 1 "
-            "AND finished_at IS NULL) "
+            f"AND finished_at IS NULL AND {statements.GOES_ON}) "
             "AND (rate IS NULL OR used < rate OR window_at + period <= :now OR window_at > :now) "
             f"AND (concurrency IS NULL OR concurrency > (SELECT count(*) FROM jobs {self.by_index('jobs_running')} "
             "WHERE state = 'running' AND limit_name = limits.name))"

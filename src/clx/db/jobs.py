@@ -239,7 +239,10 @@ class Queue(WorkerSide, Enqueuing):
 
         def body(tx: Transaction) -> bool:
             tx.bells.add(type)
-            return bool(tx.execute(sql.RESUME, (type, pool)).fetchall())
+            was_paused = bool(tx.execute(sql.RESUME, (type, pool)).fetchall())
+            waiting = tx.execute(tx.sql.limits_with_room, {"now": tx.now}).fetchall() if was_paused else ()
+            limits.let_go(tx, sorted(name for (name,) in waiting))
+            return was_paused
 
         return self._write("resume", body)
 

@@ -269,8 +269,10 @@ LIMITS = (
     f"FROM limits WHERE {_LIMITING} ORDER BY name"
 )
 USE_LIMIT = "UPDATE limits SET window_at = :window_at, used = :used WHERE name = :name"
+GOES_ON = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.type = jobs.type AND paused.pool = jobs.pool)"
+"""Not of a type that is paused: who lets one of these go leaves a place to nobody."""
 HELD = (
-    "SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL "
+    f"SELECT id FROM jobs WHERE limit_name = :name AND held = 1 AND finished_at IS NULL AND {GOES_ON} "
     "ORDER BY claim_rank, deadline, id LIMIT :n"
 )
 AHEAD = (

@@ -153,7 +153,7 @@ def schedule(
     cron: str,
     *,
     tz: str = "UTC",
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     catch_up: CatchUp = "last",
     **arguments: Any,
 ) -> Callable[[F], F]:
@@ -164,11 +164,12 @@ def schedule(
     Args:
         cron: five fields, ``@daily`` and the like.
         tz: the zone of the times.
-        overlap: what becomes of a time that comes while the former runs: ``skip``, ``queue``, ``cancel``.
+        overlap: what becomes of a time that comes while the former runs: ``skip``, ``queue``, ``cancel``. None: it is
+            skipped, with *catch_up* ``all`` queued.
         catch_up: what a machine that was off fires: ``none``, ``last``, ``all``.
         arguments: further ones.
     """
-    told = {"cron": cron, "timezone": tz, "overlap": overlap, "catch_up": catch_up, "arguments": arguments}
+    told = {"cron": cron, "timezone": tz, "overlap": overlap or "", "catch_up": catch_up, "arguments": arguments}
 
     def of(found: F) -> F:
         if isinstance(found, Routine):

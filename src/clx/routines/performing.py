@@ -22,7 +22,8 @@ WORKFLOW_RUNS = 100
 """Runs of a workflow: one for each host that dies under it; one that raises is not run again."""
 NESTED = "nested"
 """What the pool of workflows ends with that others have called: they wait for no place."""
-_SCHEDULED = ("data_date", "fire_at")
+SCHEDULED = ("data_date", "fire_at")
+"""Parameters that a run gets from the schedule it is of, where it does not say otherwise."""
 
 
 # -- out ----------------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ def call_of(routine: Routine[..., Any], payload: Mapping[str, Any], files: Files
     found = restore_arguments(told, _hints(routine), files)
     fire = payload.get("schedule")
     if isinstance(fire, Mapping):
-        for name in _SCHEDULED:
+        for name in SCHEDULED:
             if name in routine.signature.parameters and name not in found and name in fire:
                 found[name] = msgspec.convert(fire[name], routine.hints.get(name, str))
     bound = inspect.BoundArguments(routine.signature, {})

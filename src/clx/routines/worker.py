@@ -139,12 +139,14 @@ def directory(database: Path, settings: Settings) -> Path:
 def _serve_workflows(
     database: Database, settings: Settings, store: ArtifactStore, pool: str, row: dict[str, Any], _token: str
 ) -> None:
+    from clx.routines.announcing import announce
     from clx.routines.host import Host
     from clx.routines.registry import load
 
     routines = load(settings.python.modules, settings.python.path)
     ids = sorted(id_ for id_, each in routines.items() if not each.is_task)
     os.chdir(directory(database.path, settings))
+    announce(Queue(database), routines.values(), pool)
     worker = register_this_process(database, "workflow", pool, **row, routines=ids)
     with logged(database.state.path, settings.logging.level, worker=worker, type="workflow"):
         log.info(

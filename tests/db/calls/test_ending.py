@@ -271,17 +271,33 @@ def test_what_another_job_needs_goes_on(queue: Queue) -> None:
     assert state(queue, child) == "queued"
 
 
-def test_whoever_waits_for_what_is_cancelled_hears_of_it(queue: Queue) -> None:
-    """The job behind it is let go, a batch with a callback counts it; beside many for which nobody waits."""
+def test_what_waits_behind_one_of_many_that_are_cancelled_is_let_go(queue: Queue) -> None:
     parent = begin(queue)
     ids = [each.job_id or 0 for each in enter(queue, parent, *(call(f"{n}") for n in range(20)))]
-    queue.enqueue_batch([NewJob(TASK, key="3")], NewJob("callback"))
-    queue.database.connection().execute("UPDATE jobs SET unbatched = 0")
+    (job,) = queue.claim([TASK])
+    behind = queue.enqueue(NewJob(TASK, key="0"), on_conflict="after")
+    queue.release(job.id, job.run)
 
     _finish(queue, parent)
 
-    assert {state(queue, each) for each in ids} == {"queued", "cancelled"}
-    assert state(queue, ids[3]) == "queued"  # the batch wants it
+    assert {state(queue, each) for each in ids} == {"cancelled"}
+    assert [job.id for job in queue.claim([TASK])] == [behind]
+    assert check(queue.database) == []
+
+
+def test_what_needs_what_ends_by_a_workflow_ends_too(queue: Queue) -> None:
+    """Two that need a workflow end with it, and what needs these, and what one of these has called."""
+    parent = begin(queue)
+    first, other = queue.enqueue_many([NewJob(WORKFLOW, needs=[parent[0]]), NewJob("t", needs=[parent[0]])])
+    below = queue.enqueue(NewJob("t", needs=[first, other]))
+    _, batch = queue.enqueue_batch([NewJob("t", needs=[other])], NewJob("callback"))
+    child = enter_one(queue, parent, call("a"))
+
+    _fail(queue, parent)
+
+    assert [state(queue, each) for each in (first, other, below, *batch)] == ["failed"] * 4
+    assert state(queue, child) == "cancelled"
+    assert queue.stats()["callback"] == {"queued": 1}
     assert check(queue.database) == []
 
 

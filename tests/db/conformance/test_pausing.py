@@ -63,3 +63,21 @@ def test_what_no_job_can_be_is_refused(queue: Queue, type_: str, pool: str) -> N
         queue.pause(type_, pool)
     with pytest.raises(QueueError):
         queue.resume(type_, pool)
+
+
+def test_a_place_of_a_limit_goes_to_a_type_that_is_not_paused(queue: Queue) -> None:
+    """At once, however many of the paused one are held back before it."""
+    queue.set_limit("api", concurrency=1)
+    mails = queue.enqueue_many([NewJob("mail", limit="api", priority=5) for _ in range(5)])
+    bulk = queue.enqueue(NewJob("bulk", limit="api"))
+    (job,) = queue.claim(["mail"])
+    assert queue.claim(["mail"]) == queue.claim(["bulk"]) == []
+
+    queue.pause("mail")
+    queue.finish(job.id, job.run)
+
+    (taken,) = queue.claim(["bulk"])
+    assert taken.id == bulk
+    queue.finish(taken.id, taken.run)
+    queue.resume("mail")
+    assert [each.id for each in queue.claim(["mail"])] == mails[1:2]

@@ -26,11 +26,16 @@ _REACHED_IN = 10
 """Seconds: a statement, a transaction that nobody goes on with, a connection being made."""
 _ALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 """A server that was cut off is noticed within half a minute."""
+_NOTICED = (
+    "SET tcp_keepalives_idle = '5s'; SET tcp_keepalives_interval = '3s'; SET tcp_keepalives_count = 3; "
+    "SET tcp_user_timeout = '15s'; "
+)
+"""The server notices within a quarter of a minute that a client was cut off, and lets go what its transaction locks."""
 SCHEMA = "clx"
 _SESSION = (
     f"SET search_path = {SCHEMA}; SET statement_timeout = '{_STATEMENT}s'; SET lock_timeout = '{LOCK_SLICE}s'; "
     f"SET idle_in_transaction_session_timeout = '{_IDLE}s'; SET default_transaction_isolation = 'read committed'; "
-    "SET jit = off; "
+    f"SET jit = off; {_NOTICED}"
     # what was acknowledged survives a crash of the server, whatever the database's own setting
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; "
     "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
