@@ -32,7 +32,7 @@ def job_of(queue: Queue, job_id: int) -> Job:
 
 @pytest.fixture
 def run(queue: Queue) -> Job:
-    """A workflow that asked for a kept result, and called a task that is done, one that works, a workflow that waits."""
+    """A workflow that asked for a kept result, and called a task that is done, one that works, a workflow."""
     kept = queue.enqueue(new("task:load:1.0.0", "k"))
     queue.finish(kept, begin(queue, "task:load:1.0.0").run, {"value": 1})
     queue.enqueue(new("workflow:search"))

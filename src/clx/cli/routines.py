@@ -116,7 +116,8 @@ def _described(routine: Routine[..., Any]) -> dict[str, Any]:
 
 
 def _remembered(row: RoutineRow) -> dict[str, Any]:
-    same = {"id": row.id, "module": row.module, "signature": row.signature, "after": row.after, "on": row.on}
+    signature = f"{row.id.split(':')[1]}{row.signature}".replace("'", "")
+    same = {"id": row.id, "module": row.module, "signature": signature, "after": row.after, "on": row.on}
     return {**_UNKNOWN, **same, "doc": row.doc.strip()}
 
 

@@ -290,8 +290,14 @@ def group_of(
     modules: tuple[str, ...],
     count: int | None,
     routines: Iterable[Routine[..., Any]],
+    *,
+    host: bool = False,
 ) -> RestartingGroup:
-    """Workers for *routines*, which are those of *modules* and of the ones that the settings name."""
+    """Workers for *routines*, which are those of *modules* and of the ones that the settings name.
+
+    Args:
+        host: also where there is no workflow: it enters triggers and schedules.
+    """
     from clx.workers.supervision.routine_workers import routines_workers
 
     usual = here.resolved.worker("python").count
@@ -300,7 +306,7 @@ def group_of(
     named = tuple(dict.fromkeys((*settings.python.modules, *modules)))
     return routines_workers(
         database, settings, note, named, (count or usual) if True in kinds else 0,
-        hosts=int(False in kinds), path=[str(Path.cwd()), *settings.python.path],
+        hosts=int(host or False in kinds), path=[str(Path.cwd()), *settings.python.path],
     )  # fmt: skip
 
 
@@ -333,6 +339,8 @@ def work(
     routines = loaded(here, modules)
     grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
     with open_or_make(here.resolved, here.path, starting=True) as database:
-        group = group_of(here, database, lambda text: echo(text, err=True), modules, count, routines.values())
+        group = group_of(
+            here, database, lambda text: echo(text, err=True), modules, count, routines.values(), host=True
+        )
         echo(f"Workers for {', '.join(sorted(routines))} at {database.name}", err=True)
         context.exit(keep_group(group, lambda: bool(group.given_up), grace, "clx routines work"))
