@@ -171,6 +171,8 @@ def _commits() -> set[str]:
     """The name of every ``write`` in the room."""
     names: set[str] = set()
     for path in _FILES:
+        if path.name == "bench.py":  # it writes to tables of its own, which it drops
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_write(node.func):
                 names |= _texts(node.args[0])
