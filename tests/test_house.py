@@ -29,7 +29,8 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display cli.routine_options "
+                "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
+                "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ "
             ),

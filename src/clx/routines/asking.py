@@ -34,7 +34,7 @@ def call_from(routine: Routine[..., Any], texts: Mapping[str, str], values: Mapp
         given[name] = _converted(routine, name, value)
     for name, text in texts.items():
         given[name] = _read(routine, name, text)
-    bound = inspect.BoundArguments(routine.signature, {})  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(routine.signature, {})
     for name, parameter in routine.signature.parameters.items():
         if name in given:
             bound.arguments[name] = given[name]
