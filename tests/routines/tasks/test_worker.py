@@ -201,3 +201,52 @@ def test_it_is_found_by_its_command_line(shop: Shop) -> None:
     assert is_worker_of(row.identity, shop.queue.database.path)
     assert os.getpid() != row.pid
     assert HERE.exists()
+
+
+def test_of_several_asked_for_ahead_only_the_one_that_dies_fails(shop: Shop) -> None:
+    shop.start()
+    jobs = [
+        NewJob("task:leaves:1.0.0", {"arguments": {"how": "kill"}}, max_runs=2)
+        if number in {150, 151, 400}
+        else NewJob("task:add:1.0.0", {"arguments": {"a": number}}, max_runs=2)
+        for number in range(500)
+    ]
+    ended = shop.queue.wait(shop.queue.enqueue_many(jobs), timeout=60)
+    assert [number for number, each in enumerate(ended) if each.state == "failed"] == [150, 151, 400]
+    for number, each in enumerate(ended):
+        counted = each.run - each.released
+        assert counted == (2 if number in {150, 151, 400} else 1), (number, shop.queue.runs(each.id))
+        if each.state == "succeeded":
+            assert each.result["value"] == number + 1
+
+
+def test_each_of_many_has_its_own_output(shop: Shop) -> None:
+    shop.start()
+    jobs = [NewJob("task:says:1.0.0", {"arguments": {"text": f"{n}.", "times": n % 5}}, max_runs=2) for n in range(60)]
+    for number, each in enumerate(shop.queue.wait(shop.queue.enqueue_many(jobs), timeout=60)):
+        assert shop.said(each).startswith(f"{number}.\n" * (number % 5) + "to stderr\n")
+        assert shop.said(each).endswith("WARNING shop: logged\nfrom a shell\n")
+
+
+def test_what_is_held_behind_a_long_task_goes_to_another_and_is_done_once(shop: Shop, tmp_path: Path) -> None:
+    shop.start()
+    short = shop.queue.enqueue_many(
+        [NewJob("task:add:1.0.0", {"arguments": {"a": number}}, max_runs=2) for number in range(200)]
+    )
+    go, marks = tmp_path / "go", tmp_path / "marks"
+    long = shop.put("counts", go=str(go))
+    behind = shop.queue.enqueue_many(
+        [
+            NewJob("task:marks:1.0.0", {"arguments": {"file": str(marks), "text": str(number)}}, max_runs=2)
+            for number in range(30)
+        ]
+    )
+    until(lambda: (found := shop.queue.get(long)) is not None and found.state == "running")
+    shop.start()
+    ended = shop.queue.wait(behind, timeout=60)
+    assert {each.state for each in ended} == {"succeeded"}
+    assert shop.queue.get(long).state == "running"  # type: ignore[union-attr]
+    go.touch()
+    assert shop.end(long).state == "succeeded"
+    assert {each.state for each in shop.queue.wait(short, timeout=60)} == {"succeeded"}
+    assert sorted(map(int, marks.read_text().split())) == list(range(30))
