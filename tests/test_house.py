@@ -70,10 +70,7 @@ UNTESTED = {
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
-            (
-                "db.local_bells db.postgresql.backup db.postgresql.listen "
-                "db.postgresql.thread_connection db.postgresql.within"
-            ),
+            "db.local_bells db.postgresql.backup db.postgresql.thread_connection db.postgresql.within",
         ),
         (
             "run by Alembic, which finds it by its file: tests/faults/test_migrations.py",

@@ -205,7 +205,7 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
     assert {name: lines for name, lines in statements.items() if lines} == {
         "sqlite/database.py": ['connection.execute("COMMIT")'],
         "postgresql/database.py": [
-            'said = held.connection.control("COMMIT").statusmessage', 'if said != "COMMIT":',
+            '[said] = held.connection.control("COMMIT")', 'if said != "COMMIT":',
         ],
         "db/migrate.py": ["with bind.begin() as connection:"] * 2,  # of a file, of a server
     }  # fmt: skip
