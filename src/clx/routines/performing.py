@@ -117,14 +117,18 @@ def value_of(routine: Routine[..., Any], result: Any, files: Files) -> Any:
     return restore(result["value"], routine.hints.get("return", Any), "result", files)
 
 
-def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
+def result_text(routine: Routine[..., Any], value: Any, files: Files, unused: int = 0) -> bytes:
     """What a job that has ended well leaves, as JSON.
+
+    Args:
+        unused: calls of an earlier run of a workflow for which this one has not asked again.
 
     Raises:
         RoutineValueError: the value has no codec; with its path.
     """
     text = canonical(value, routine.hints.get("return", Any), "result", files)
-    return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
+    more = f',"unused":{unused}' if unused else ""
+    return f'{{"value":{text},"source":"{routine.source}"{more}}}'.encode()
 
 
 # -- the function -----------------------------------------------------------------------------------
