@@ -216,6 +216,7 @@ def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:
         (["graph", "add"], "add is not the number of a job.", "`clx routines show NAME` lists its runs."),
         (["forget", "add"], "That would remove the kept results: 1 of task:add:1.0.0.", "Type the same with --yes."),
         (["forget", "total", "-p", "numbers=[]"], "workflow:total keeps no results.", "Those of its tasks are kept"),
+        (["forget", "nobody"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
     ],
 )
 def test_wrong_input_is_told_with_what_to_do(shop: Path, arguments: list[str], fact: str, step: str) -> None:
@@ -281,6 +282,14 @@ def serving(database: Path) -> bool:
         return False
     with Queue.open(database) as queue:
         return {row.type for row in WorkerTable(queue.database).list()} == {"python", "workflow"}
+
+
+def test_what_is_detached_where_nobody_works_waits(shop: Path) -> None:
+    asked = clx("run", "total", "-p", "numbers=[1]", "--detach", cwd=shop)
+    assert asked.stdout == "1\n"
+    assert "No worker has it at the moment. To start some, type: clx routines work" in asked.stderr
+    refused = clx("forget", "total", "--yes", cwd=shop, code=2).stderr
+    assert "workflow:total keeps no results." in refused
 
 
 def test_what_is_detached_is_done_by_others(shop: Path, workers: subprocess.Popen[str]) -> None:

@@ -406,6 +406,8 @@ def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: b
             count = queue.calls.forget(types[0], key)
         else:
             types, key = _types_called(queue, name), None
+            if types[0].startswith("workflow:") and len(types) == 1:
+                raise _keeps_none(types[0])
             kept = {id_: count for id_, count in kept_counts(queue.database, "task:").items() if id_ in types}
             if kept and not yes:
                 _ask(", ".join(f"{count} of {id_}" for id_, count in kept.items()))
@@ -419,6 +421,10 @@ def _ask(what: str) -> None:
     click.confirm(visible_line(f"Remove the kept results: {what}?"), abort=True, err=True)
 
 
+def _keeps_none(workflow: str) -> UsageError:
+    return UsageError(f"{workflow} keeps no results.", "Those of its tasks are kept: name one of them.")
+
+
 def _one_key(
     here: Here, database: Database, name: str, given: Given, modules: tuple[str, ...]
 ) -> tuple[list[str], str]:
@@ -427,7 +433,7 @@ def _one_key(
 
     routine = routine_called(name, loaded(here, modules))
     if not routine.is_task:
-        raise UsageError(f"{routine.id} keeps no results.", "Those of its tasks are kept: name one of them.")
+        raise _keeps_none(routine.id)
     call = made(routine, given)
     call.close()
     arguments = arguments_of(call, files_of(here, database))

@@ -148,7 +148,8 @@ class _Runner:
         if asked.job is None:
             fact = f"Nothing to run: a result of {call.routine.id} is kept. The same without --detach prints it."
             return Output({"job": None, "cached": True}, [], [visible_line(fact)])
-        return Output({"job": asked.job, "cached": False}, [str(asked.job)])
+        waits = "No worker has it at the moment. To start some, type: clx routines work"
+        return Output({"job": asked.job, "cached": False}, [str(asked.job)], [] if self._is_served() else [waits])
 
     def waited(self, call: Call[Any]) -> Output:
         """Run it on workers."""
