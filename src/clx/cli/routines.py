@@ -80,6 +80,10 @@ def list_them(here: Here, modules: tuple[str, ...]) -> Output:
             queue = Queue(database)
             for row in queue.calls.routines():
                 documents.setdefault(row.id, _remembered(row))
+            for schedule in queue.schedules.list():
+                told = documents.get(schedule.job.type)
+                if told is not None and schedule.cron not in told["schedules"]:
+                    told["schedules"] = [*told["schedules"], schedule.cron]
             for id_, count in kept_counts(queue.database, "task:").items():
                 documents.setdefault(id_, {**_UNKNOWN, "id": id_})["kept"] = count
     found = [documents[id_] for id_ in sorted(documents)]
