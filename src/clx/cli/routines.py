@@ -62,7 +62,7 @@ def command() -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here, modules: tuple[str, ...]) -> Output:
-    """Every routine that is defined here, or that a worker of this table has had.
+    """Every routine of this project and of its workers.
 
     \b
     Examples:
@@ -139,7 +139,7 @@ def _by_itself(document: dict[str, Any]) -> str:
 @format_option
 @verbose_option(passed=True)
 def show(here: Here, what: str, verbose: bool) -> Output:
-    """A run: its arguments, what it called, what it waits for, its result or error. Of a name: its newest runs.
+    """A run with what it called; of a name its newest runs.
 
     \b
     Examples:
@@ -278,7 +278,7 @@ def _types_called(queue: Queue, name: str) -> list[str]:
 @about_database
 @verbose_option()
 def graph(here: Here, job: str, format_: str) -> None:
-    """What a run has called, as a tree, or as a drawing for Graphviz or Mermaid.
+    """What a run has called, as a tree or a drawing.
 
     \b
     Examples:
@@ -315,7 +315,7 @@ def graph(here: Here, job: str, format_: str) -> None:
 @format_option
 @verbose_option()
 def explain(here: Here, name: str, given: Given, modules: tuple[str, ...]) -> Output:
-    """What a call would ask, and whether its result is kept; if not, the nearest call whose is, and what differs.
+    """Why a call would run, or which kept result answers it.
 
     \b
     Examples:
@@ -383,7 +383,7 @@ def _nearest_words(nearest: Any) -> Iterator[str]:
 @format_option
 @verbose_option()
 def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: bool) -> Output:
-    """Remove the kept results of a task, of all its versions where none is named, or the one of a call.
+    """Remove kept results of a task, or of one call.
 
     Whoever asks next runs it again.
 
