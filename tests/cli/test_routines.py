@@ -353,6 +353,15 @@ def test_an_interrupt_cancels_the_run_and_all_that_it_called(shop: Path) -> None
     until(partial(is_gone, pid))
 
 
+def test_an_interrupt_of_a_run_here_leaves_its_task_to_the_next(shop: Path) -> None:
+    process = started("run", "wait", "-p", "flag=flag", "--local", cwd=shop)
+    until((shop / "flag.begun").exists)
+    interrupted(process)
+    assert states(shop) == {"task:wait:1.0.0": "queued"}
+    (shop / "flag").touch()
+    assert clx("run", "wait", "-p", "flag=flag", "--local", cwd=shop).stdout == "1\n"
+
+
 def test_what_somebody_else_waits_for_goes_on(shop: Path, workers: subprocess.Popen[str]) -> None:
     until(lambda: serving(shop / ".clx" / "jobs.db"))
     one, other = (started("run", "wait", "-p", "flag=flag", cwd=shop) for _ in range(2))

@@ -215,7 +215,7 @@ class _Runner:
             display.show(tree_of(self._queue, job))
             if not job.is_live:
                 return job
-            pause = max(_LOOKS, 5 * (time.monotonic() - began))
+            pause = max(_LOOKS, 10 * (time.monotonic() - began))  # large trees take long to read
 
     def _give_up(self, asked: Asked, tend: Callable[[], None]) -> None:
         """Want it no more, and let workers of this command end what that cancels."""
