@@ -62,7 +62,9 @@ def command() -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here, modules: tuple[str, ...]) -> Output:
-    """Every routine that is defined here, or that a worker of this table has had.
+    """Routines that are defined here, or known to the table.
+
+    With where they are, how many results are kept, and when they run by themselves.
 
     \b
     Examples:
@@ -139,7 +141,9 @@ def _by_itself(document: dict[str, Any]) -> str:
 @format_option
 @verbose_option(passed=True)
 def show(here: Here, what: str, verbose: bool) -> Output:
-    """A run: its arguments, what it called, what it waits for, its result or error. Of a name: its newest runs.
+    """What a run called and waits for, and what it returned.
+
+    Of a name its newest runs are listed.
 
     \b
     Examples:
@@ -278,7 +282,9 @@ def _types_called(queue: Queue, name: str) -> list[str]:
 @about_database
 @verbose_option()
 def graph(here: Here, job: str, format_: str) -> None:
-    """What a run has called, as a tree, or as a drawing for Graphviz or Mermaid.
+    """Draw what a run has called.
+
+    As a tree, or for Graphviz or Mermaid.
 
     \b
     Examples:
@@ -315,7 +321,9 @@ def graph(here: Here, job: str, format_: str) -> None:
 @format_option
 @verbose_option()
 def explain(here: Here, name: str, given: Given, modules: tuple[str, ...]) -> Output:
-    """What a call would ask, and whether its result is kept; if not, the nearest call whose is, and what differs.
+    """Say whether the result of a call is kept.
+
+    If not: which call is the nearest whose result is, and what differs.
 
     \b
     Examples:
@@ -383,9 +391,9 @@ def _nearest_words(nearest: Any) -> Iterator[str]:
 @format_option
 @verbose_option()
 def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: bool) -> Output:
-    """Remove the kept results of a task, of all its versions where none is named, or the one of a call.
+    """Remove kept results of a task.
 
-    Whoever asks next runs it again.
+    Of all its versions where none is named; with arguments that of one call. Whoever asks next runs it again.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ def run(
     format_: str,
     verbose: bool,
 ) -> None:
-    """Run a task or a workflow on workers, wait for it, and print its result as JSON.
+    """Run a task or a workflow, and print its result as JSON.
 
     Workers are started for it, and end with it, unless some of this table have the routine already. Ctrl-C cancels it
     and what it called, but for what somebody else waits for too.
@@ -321,9 +321,10 @@ def group_of(
 def work(
     context: click.Context, here: Here, count: int | None, modules: tuple[str, ...], timeout: float | None
 ) -> None:
-    """Run what others ask for: processes for tasks, and a host of workflows, until Ctrl-C.
+    """Keep workers that run what others ask for.
 
-    One that dies is replaced, and what it did goes to others. Ctrl-C or SIGTERM lets tasks finish.
+    Processes for tasks, and a host of workflows, until Ctrl-C. One that dies is replaced, and what it did goes to
+    others. Ctrl-C or SIGTERM lets tasks finish.
 
     \b
     Examples:
