@@ -62,9 +62,7 @@ def command() -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here, modules: tuple[str, ...]) -> Output:
-    """Routines that are defined here, or known to the table.
-
-    With where they are, how many results are kept, and when they run by themselves.
+    """Every routine of this project and of its workers.
 
     \b
     Examples:
@@ -141,9 +139,7 @@ def _by_itself(document: dict[str, Any]) -> str:
 @format_option
 @verbose_option(passed=True)
 def show(here: Here, what: str, verbose: bool) -> Output:
-    """What a run called and waits for, and what it returned.
-
-    Of a name its newest runs are listed.
+    """A run with what it called; of a name its newest runs.
 
     \b
     Examples:
@@ -282,9 +278,7 @@ def _types_called(queue: Queue, name: str) -> list[str]:
 @about_database
 @verbose_option()
 def graph(here: Here, job: str, format_: str) -> None:
-    """Draw what a run has called.
-
-    As a tree, or for Graphviz or Mermaid.
+    """What a run has called, as a tree or a drawing.
 
     \b
     Examples:
@@ -321,9 +315,7 @@ def graph(here: Here, job: str, format_: str) -> None:
 @format_option
 @verbose_option()
 def explain(here: Here, name: str, given: Given, modules: tuple[str, ...]) -> Output:
-    """Say whether the result of a call is kept.
-
-    If not: which call is the nearest whose result is, and what differs.
+    """Why a call would run, or which kept result answers it.
 
     \b
     Examples:
@@ -391,9 +383,9 @@ def _nearest_words(nearest: Any) -> Iterator[str]:
 @format_option
 @verbose_option()
 def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: bool) -> Output:
-    """Remove kept results of a task.
+    """Remove kept results of a task, or of one call.
 
-    Of all its versions where none is named; with arguments that of one call. Whoever asks next runs it again.
+    Whoever asks next runs it again.
 
     \b
     Examples:

@@ -321,10 +321,9 @@ def group_of(
 def work(
     context: click.Context, here: Here, count: int | None, modules: tuple[str, ...], timeout: float | None
 ) -> None:
-    """Keep workers that run what others ask for.
+    """Run what others ask for, until Ctrl-C.
 
-    Processes for tasks, and a host of workflows, until Ctrl-C. One that dies is replaced, and what it did goes to
-    others. Ctrl-C or SIGTERM lets tasks finish.
+    One that dies is replaced, and what it did goes to others. Ctrl-C or SIGTERM lets tasks finish.
 
     \b
     Examples:
