@@ -12,7 +12,7 @@ import msgspec
 
 from clx.db.models import Job, NewJob
 from clx.errors import RoutineError, UsageError
-from clx.routines.codecs import canonical, canonical_arguments, key_of, restore, restore_arguments
+from clx.routines.codecs import artifacts_of, canonical, canonical_arguments, key_of, restore, restore_arguments
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
@@ -117,14 +117,20 @@ def value_of(routine: Routine[..., Any], result: Any, files: Files) -> Any:
     return restore(result["value"], routine.hints.get("return", Any), "result", files)
 
 
-def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
+def result_text(routine: Routine[..., Any], value: Any, files: Files, unused: int = 0) -> bytes:
     """What a job that has ended well leaves, as JSON.
+
+    Args:
+        unused: calls of an earlier run of a workflow for which this one has not asked again.
 
     Raises:
         RoutineValueError: the value has no codec; with its path.
+        ServerError: the server that keeps artifacts for others cannot take one.
     """
     text = canonical(value, routine.hints.get("return", Any), "result", files)
-    return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
+    files.share(artifacts_of(text))
+    more = f',"unused":{unused}' if unused else ""
+    return f'{{"value":{text},"source":"{routine.source}"{more}}}'.encode()
 
 
 # -- the function -----------------------------------------------------------------------------------
