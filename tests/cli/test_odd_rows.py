@@ -123,8 +123,9 @@ def _fill_routines(queue: Queue, n: int) -> None:
     called = NewJob("task:train:1.0.0", {"arguments": {"n": n}}, key=f"call {n}")
     queue.calls.enter((top.id, top.run), [Call("a" * 64, 0, called)])
     queue.calls.remember((top.id, top.run), "b" * 64, 0, "1")
-    job, trigger = NewJob(f"task:r{n}:1.0.0"), {"after": "task:train:1.0.0", "on": "success", "parameter": "value"}
-    queue.calls.register([RoutineRow(f"task:r{n}:1.0.0", "m", "0" * 16, "()", "words", job, **trigger)])
+    job = NewJob(f"task:r{n}:1.0.0")
+    row = RoutineRow(job.type, "m", "0" * 16, "()", "words", job, "task:train:1.0.0", "success", "value")
+    queue.calls.register([row])
 
 
 def _enter(statement: str, name: str, it: Any) -> None:
