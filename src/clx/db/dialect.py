@@ -209,6 +209,7 @@ class Dialect(ABC):
             f"WHERE w.job_id {ids} AND b.state = 'live' AND b.callback IS NOT NULL"
         )
         """Of many jobs, those for whose end others wait."""
+        self.forget_wants = f"DELETE FROM wants WHERE job_id {ids}"
         self.triggers = (
             f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
         )
