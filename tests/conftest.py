@@ -94,7 +94,10 @@ QUICK = (
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
     "routines/codecs",
-    *(f"routines/test_{name}.py" for name in ("announcing", "define", "kept", "performing")),
+    *(
+        f"routines/test_{name}.py"
+        for name in ("announcing", "asking", "define", "kept", "performing", "readable", "tree")
+    ),
     "server",
     "settings",
     "workers/executors/test_modes.py",

@@ -13,7 +13,7 @@ import msgspec
 from clx.db.calls.models import Call as Asked
 from clx.db.models import Job, NewJob
 from clx.errors import ArtifactMissingError, RoutineError, UsageError
-from clx.routines.codecs import canonical, canonical_arguments, key_of, restore, restore_arguments
+from clx.routines.codecs import artifacts_of, canonical, canonical_arguments, key_of, restore, restore_arguments
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
@@ -131,8 +131,10 @@ def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
 
     Raises:
         RoutineValueError: the value has no codec; with its path.
+        ServerError: the server that keeps artifacts for others cannot take one.
     """
     text = canonical(value, routine.hints.get("return", Any), "result", files)
+    files.share(artifacts_of(text))
     return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
 from clx.errors import ArtifactMissingError, ClxError, UnknownJobError
-from clx.routines.codecs import canonical, restore_text
+from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
 from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
@@ -27,8 +26,6 @@ Parent = tuple[int, int]
 """Job and run of the workflow that makes a call."""
 _AT_ONCE = 1000
 """Calls that are entered in one transaction, so that nobody waits for long."""
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_DIGITS = 64
 
 Waiting = list[tuple[Asked, "asyncio.Future[Entered]"]]
 
@@ -167,8 +164,7 @@ class RemoteEngine:
             RoutineValueError: an argument has no codec.
         """
         arguments = arguments_of(call, self._files)
-        if len(arguments) > _DIGITS:
-            self._files.share(_DIGEST.findall(arguments))
+        self._files.share(artifacts_of(arguments))
         name = name_of(call.routine.id, arguments)
         occurrence = self._occurrence(name)
         while True:
