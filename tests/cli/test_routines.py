@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -213,6 +216,7 @@ def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:
         (["graph", "add"], "add is not the number of a job.", "`clx routines show NAME` lists its runs."),
         (["forget", "add"], "That would remove the kept results: 1 of task:add:1.0.0.", "Type the same with --yes."),
         (["forget", "total", "-p", "numbers=[]"], "workflow:total keeps no results.", "Those of its tasks are kept"),
+        (["forget", "nobody"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
     ],
 )
 def test_wrong_input_is_told_with_what_to_do(shop: Path, arguments: list[str], fact: str, step: str) -> None:
@@ -228,6 +232,36 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_line(shop: Path) -> N
     assert f"NameError: name 'nonsense' is not defined ({shop / 'shop.py'}, line 2)" in refused
     (shop / ".clx" / "config.toml").unlink()
     assert "No module with routines is named." in clx("run", "add", cwd=shop, code=2).stderr
+
+
+def test_on_a_terminal_the_tree_is_drawn(shop: Path) -> None:
+    drawn, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "clx", "routines", "run", "outer", "-p", "flag=flag"], cwd=shop, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave, env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(slave)
+    seen = ""
+    while "waiting" not in seen:
+        seen += os.read(drawn, 1 << 16).decode(errors="replace")
+    (shop / "flag").touch()
+    with contextlib.suppress(OSError):
+        while more := os.read(drawn, 1 << 16).decode(errors="replace"):
+            seen += more
+    os.close(drawn)
+    assert process.communicate(timeout=60)[0] == "2\n"
+    told = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen)
+    assert re.search(r"outer \(job 1\) HANGING \S+ s on 2\s+└── inner \(job 2\) HANGING \S+ s on 3", told)
+    assert "    └── wait 1.0.0 (job 3) WORKING" in told
+    assert "[1/2] waiting" in told
+    assert told.rstrip().splitlines()[-1].startswith("    └── wait 1.0.0 (job 3) done")
+
+
+def test_a_run_on_a_server(shop: Path, postgresql: str) -> None:
+    """Workers, artifacts and the tree, with the table in a database of a server."""
+    assert clx("run", "total", "-p", "numbers=[1, 2, 3]", "--db", postgresql, cwd=shop).stdout == "6\n"
+    shown = clx("show", "total", "--db", postgresql, cwd=shop).stdout
+    assert re.search(r"^1 +workflow:total +succeeded ", shown, re.MULTILINE)
 
 
 # -- others do it -----------------------------------------------------------------------------------------
@@ -250,6 +284,14 @@ def serving(database: Path) -> bool:
         return {row.type for row in WorkerTable(queue.database).list()} == {"python", "workflow"}
 
 
+def test_what_is_detached_where_nobody_works_waits(shop: Path) -> None:
+    asked = clx("run", "total", "-p", "numbers=[1]", "--detach", cwd=shop)
+    assert asked.stdout == "1\n"
+    assert "No worker has it at the moment. To start some, type: clx routines work" in asked.stderr
+    refused = clx("forget", "total", "--yes", cwd=shop, code=2).stderr
+    assert "workflow:total keeps no results." in refused
+
+
 def test_what_is_detached_is_done_by_others(shop: Path, workers: subprocess.Popen[str]) -> None:
     job = clx("run", "total", "-p", "numbers=[1, 2, 3]", "--detach", cwd=shop).stdout
     assert job.strip().isdecimal()
@@ -262,6 +304,21 @@ def test_what_is_detached_is_done_by_others(shop: Path, workers: subprocess.Pope
     nothing = clx("run", "add", "-p", "a=1", "-p", "b=0", "--detach", cwd=shop)
     assert nothing.stdout == ""
     assert "Nothing to run: a result of task:add:1.0.0 is kept." in nothing.stderr
+
+
+def test_work_says_what_cannot_be_imported(shop: Path) -> None:
+    (shop / "shop.py").write_text("import nothing_of_the_kind\n", encoding="utf-8")
+    refused = clx("work", cwd=shop, code=2).stderr
+    assert "nothing_of_the_kind" in refused
+    assert not (shop / ".clx" / "jobs.db").exists()
+
+
+def test_work_ends_where_workers_do_not_start(shop: Path) -> None:
+    dies = "import os, sys\nif 'routines' not in sys.argv:\n    os._exit(3)\n"  # in the processes of workers
+    (shop / "shop.py").write_text(SHOP + dies, encoding="utf-8")
+    assert clx("work", cwd=shop, code=3).stderr.count("Error: ") == 1
+    assert clx("run", "total", "-p", "numbers=[1]", cwd=shop, code=3).stdout == ""
+    assert states(shop) == {"workflow:total": "cancelled"}
 
 
 def test_workers_that_are_there_are_used(shop: Path, workers: subprocess.Popen[str]) -> None:
@@ -294,6 +351,15 @@ def test_an_interrupt_cancels_the_run_and_all_that_it_called(shop: Path) -> None
     assert states(shop) == dict.fromkeys(("workflow:outer", "workflow:inner", "task:wait:1.0.0"), "cancelled")
     pid = int((shop / "flag.begun").read_text())
     until(partial(is_gone, pid))
+
+
+def test_an_interrupt_of_a_run_here_leaves_its_task_to_the_next(shop: Path) -> None:
+    process = started("run", "wait", "-p", "flag=flag", "--local", cwd=shop)
+    until((shop / "flag.begun").exists)
+    interrupted(process)
+    assert states(shop) == {"task:wait:1.0.0": "queued"}
+    (shop / "flag").touch()
+    assert clx("run", "wait", "-p", "flag=flag", "--local", cwd=shop).stdout == "1\n"
 
 
 def test_what_somebody_else_waits_for_goes_on(shop: Path, workers: subprocess.Popen[str]) -> None:
@@ -344,6 +410,14 @@ def test_a_failure_is_shown_with_its_cause(shop: Path) -> None:
     assert re.search(r"^└── divide 1\.0\.0 \(job 2\) failed .*– division by zero$", shown, re.MULTILINE)
     assert "Error: ZeroDivisionError: division by zero" in shown
     assert "Its cause: task:divide:1.0.0. `clx routines show 2` tells more." in shown
+
+
+def test_a_replay_that_asked_for_other_things_is_told(shop: Path) -> None:
+    with Queue.open(shop / ".clx" / "jobs.db") as queue:
+        job = queue.enqueue(NewJob("workflow:outer", {"arguments": {"flag": "x"}}))
+        queue.finish(job, queue.claim(["workflow:outer"])[0].run, {"value": 1, "unused": 2})
+    shown = clx("show", str(job), cwd=shop).stdout
+    assert "2 call(s) of its record were not asked for again: it does not do the same each time." in shown
 
 
 def test_it_is_explained_why_a_call_runs(shop: Path) -> None:

@@ -62,7 +62,7 @@ def command() -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here, modules: tuple[str, ...]) -> Output:
-    """Every routine that is defined here, or that a worker of this table has had.
+    """Every routine of this project and of its workers.
 
     \b
     Examples:
@@ -80,6 +80,10 @@ def list_them(here: Here, modules: tuple[str, ...]) -> Output:
             queue = Queue(database)
             for row in queue.calls.routines():
                 documents.setdefault(row.id, _remembered(row))
+            for schedule in queue.schedules.list():
+                told = documents.get(schedule.job.type)
+                if told is not None and schedule.cron not in told["schedules"]:
+                    told["schedules"] = [*told["schedules"], schedule.cron]
             for id_, count in kept_counts(queue.database, "task:").items():
                 documents.setdefault(id_, {**_UNKNOWN, "id": id_})["kept"] = count
     found = [documents[id_] for id_ in sorted(documents)]
@@ -135,7 +139,7 @@ def _by_itself(document: dict[str, Any]) -> str:
 @format_option
 @verbose_option(passed=True)
 def show(here: Here, what: str, verbose: bool) -> Output:
-    """A run: its arguments, what it called, what it waits for, its result or error. Of a name: its newest runs.
+    """A run with what it called; of a name its newest runs.
 
     \b
     Examples:
@@ -274,7 +278,7 @@ def _types_called(queue: Queue, name: str) -> list[str]:
 @about_database
 @verbose_option()
 def graph(here: Here, job: str, format_: str) -> None:
-    """What a run has called, as a tree, or as a drawing for Graphviz or Mermaid.
+    """What a run has called, as a tree or a drawing.
 
     \b
     Examples:
@@ -311,7 +315,7 @@ def graph(here: Here, job: str, format_: str) -> None:
 @format_option
 @verbose_option()
 def explain(here: Here, name: str, given: Given, modules: tuple[str, ...]) -> Output:
-    """What a call would ask, and whether its result is kept; if not, the nearest call whose is, and what differs.
+    """Why a call would run, or which kept result answers it.
 
     \b
     Examples:
@@ -379,7 +383,7 @@ def _nearest_words(nearest: Any) -> Iterator[str]:
 @format_option
 @verbose_option()
 def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: bool) -> Output:
-    """Remove the kept results of a task, of all its versions where none is named, or the one of a call.
+    """Remove kept results of a task, or of one call.
 
     Whoever asks next runs it again.
 
@@ -402,6 +406,8 @@ def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: b
             count = queue.calls.forget(types[0], key)
         else:
             types, key = _types_called(queue, name), None
+            if types[0].startswith("workflow:") and len(types) == 1:
+                raise _keeps_none(types[0])
             kept = {id_: count for id_, count in kept_counts(queue.database, "task:").items() if id_ in types}
             if kept and not yes:
                 _ask(", ".join(f"{count} of {id_}" for id_, count in kept.items()))
@@ -415,6 +421,10 @@ def _ask(what: str) -> None:
     click.confirm(visible_line(f"Remove the kept results: {what}?"), abort=True, err=True)
 
 
+def _keeps_none(workflow: str) -> UsageError:
+    return UsageError(f"{workflow} keeps no results.", "Those of its tasks are kept: name one of them.")
+
+
 def _one_key(
     here: Here, database: Database, name: str, given: Given, modules: tuple[str, ...]
 ) -> tuple[list[str], str]:
@@ -423,7 +433,7 @@ def _one_key(
 
     routine = routine_called(name, loaded(here, modules))
     if not routine.is_task:
-        raise UsageError(f"{routine.id} keeps no results.", "Those of its tasks are kept: name one of them.")
+        raise _keeps_none(routine.id)
     call = made(routine, given)
     call.close()
     arguments = arguments_of(call, files_of(here, database))

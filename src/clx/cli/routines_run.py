@@ -69,7 +69,7 @@ def run(
     format_: str,
     verbose: bool,
 ) -> None:
-    """Run a task or a workflow on workers, wait for it, and print its result as JSON.
+    """Run a task or a workflow, and print its result as JSON.
 
     Workers are started for it, and end with it, unless some of this table have the routine already. Ctrl-C cancels it
     and what it called, but for what somebody else waits for too.
@@ -148,7 +148,8 @@ class _Runner:
         if asked.job is None:
             fact = f"Nothing to run: a result of {call.routine.id} is kept. The same without --detach prints it."
             return Output({"job": None, "cached": True}, [], [visible_line(fact)])
-        return Output({"job": asked.job, "cached": False}, [str(asked.job)])
+        waits = "No worker has it at the moment. To start some, type: clx routines work"
+        return Output({"job": asked.job, "cached": False}, [str(asked.job)], [] if self._is_served() else [waits])
 
     def waited(self, call: Call[Any]) -> Output:
         """Run it on workers."""
@@ -214,7 +215,7 @@ class _Runner:
             display.show(tree_of(self._queue, job))
             if not job.is_live:
                 return job
-            pause = max(_LOOKS, 5 * (time.monotonic() - began))
+            pause = max(_LOOKS, 10 * (time.monotonic() - began))  # large trees take long to read
 
     def _give_up(self, asked: Asked, tend: Callable[[], None]) -> None:
         """Want it no more, and let workers of this command end what that cancels."""
@@ -320,7 +321,7 @@ def group_of(
 def work(
     context: click.Context, here: Here, count: int | None, modules: tuple[str, ...], timeout: float | None
 ) -> None:
-    """Run what others ask for: processes for tasks, and a host of workflows, until Ctrl-C.
+    """Run what others ask for, until Ctrl-C.
 
     One that dies is replaced, and what it did goes to others. Ctrl-C or SIGTERM lets tasks finish.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from clx.db.calls.models import Call as Asking
+from clx.routines.codecs import artifacts_of
 from clx.routines.context import name_of
 from clx.routines.performing import arguments_of, job_of
 from clx.routines.routine import Call
@@ -13,8 +13,6 @@ from clx.routines.routine import Call
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
     from clx.routines.codecs.canonical import Files
-
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 class Asked:
@@ -38,8 +36,7 @@ class Asked:
         self.routine = routine = call.routine
         call.close()  # it is not awaited, but entered
         arguments = arguments_of(call, files)
-        if (share := getattr(files, "share", None)) is not None:
-            share(_DIGEST.findall(arguments))
+        files.share(artifacts_of(arguments))
         new = job_of(routine, arguments, pool)
         asking = Asking(name_of(routine.id, arguments), 0, new, routine.is_cached, routine.options.ttl)
         (entered,) = queue.calls.enter(None, [asking])

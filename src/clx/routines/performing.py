@@ -126,8 +126,11 @@ def kept_result(queue: Queue, call: Call[Any], arguments: str, files: Files) -> 
     return None
 
 
-def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
+def result_text(routine: Routine[..., Any], value: Any, files: Files, unused: int = 0) -> bytes:
     """What a job that has ended well leaves, as JSON.
+
+    Args:
+        unused: calls of an earlier run of a workflow for which this one has not asked again.
 
     Raises:
         RoutineValueError: the value has no codec; with its path.
@@ -135,7 +138,8 @@ def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
     """
     text = canonical(value, routine.hints.get("return", Any), "result", files)
     files.share(artifacts_of(text))
-    return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
+    more = f',"unused":{unused}' if unused else ""
+    return f'{{"value":{text},"source":"{routine.source}"{more}}}'.encode()
 
 
 # -- the function -----------------------------------------------------------------------------------
