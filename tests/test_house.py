@@ -127,7 +127,8 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
-                "server.api.waiters server.guard server.serving"
+                "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
+                "server.views.logs server.views.overview server.views.sections"
             ),
         ),
         (

@@ -144,7 +144,7 @@ class Lookup:
         conditions = " AND ".join(where[name] for name in given) or "true"
         parts = [
             f"SELECT * FROM ({sql.SELECT} {part} AND {conditions} ORDER BY id DESC LIMIT :limit) AS part"
-            for part in self._parts(states, has_key=key is not None)
+            for part in self.parts(states, has_key=key is not None)
         ]
         if not parts:  # of no state
             return []
@@ -153,7 +153,7 @@ class Lookup:
         )
         return [job_from_row(row) for row in rows]
 
-    def _parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
+    def parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
         """The table in parts that an index each can serve; of a long table few rows live, and few ended badly."""
         known = self.database.sql
         chosen = set(get_args(JobState) if states is None else states)
