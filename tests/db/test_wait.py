@@ -248,7 +248,7 @@ def test_who_waits_for_one_job_after_another_hangs_few_bells(queue: Queue, monke
     monkeypatch.setattr(queue.database.doorbell, "listen", noted)
 
     async def serve() -> list[str]:
-        states = []
+        states: list[str] = []
         for _ in range(50):
             job_id = queue.enqueue(NewJob("t"))
             threading.Timer(0.005, queue.cancel, [[job_id]]).start()
