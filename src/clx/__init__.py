@@ -35,6 +35,8 @@ _PUBLIC = {
     **dict.fromkeys(
         (
             "AccessError",
+            "ArtifactError",
+            "ArtifactMissingError",
             "Cancelled",
             "ClxError",
             "CommitInDoubtError",
@@ -57,6 +59,7 @@ _PUBLIC = {
             "QueueError",
             "Retry",
             "RoutineError",
+            "RoutineValueError",
             "ServerError",
             "UnknownJobError",
             "UsageError",

@@ -208,7 +208,7 @@ class Host:
             timeout = None if job.timeout is None else job.timeout / 1000
             async with asyncio.timeout(timeout) as limit:
                 value = await routine.function(*call.bound.args, **call.bound.kwargs)
-            text = result_text(routine, value, self._files)
+            text = result_text(routine, value, self._files, unused=len(engine.unused))
             with suppress(LostRunError):
                 await self._ask(self._dispatcher.note_hits, key, self._queue)
             self._reports.append(Success(job.id, job.run, msgspec.Raw(text)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -15,11 +14,11 @@ from clx.db.async_queue import AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
-from clx.errors import ArtifactMissingError, ClxError
-from clx.routines.codecs import canonical, restore_text
+from clx.errors import ArtifactMissingError, ClxError, UnknownJobError
+from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
-from clx.routines.performing import arguments_of, job_of, outcome, value_of
+from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
 from clx.routines.routine import Call
 from clx.routines.sources import warn_of_other_source
 
@@ -27,7 +26,6 @@ Parent = tuple[int, int]
 """Job and run of the workflow that makes a call."""
 _AT_ONCE = 1000
 """Calls that are entered in one transaction, so that nobody waits for long."""
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 Waiting = list[tuple[Asked, "asyncio.Future[Entered]"]]
 
@@ -127,12 +125,10 @@ class Dispatcher:
         Raises:
             UnknownJobError: it is not in the table any more.
         """
-        found = await self.table.wait([job_id])
-        if not found:
-            from clx.errors import UnknownJobError
-
+        found = await self.table.ended(job_id)
+        if found is None:
             raise UnknownJobError(job_id)
-        return found[0]
+        return found
 
     async def close(self) -> None:
         """End the threads; the queue stays open."""
@@ -168,7 +164,7 @@ class RemoteEngine:
             RoutineValueError: an argument has no codec.
         """
         arguments = arguments_of(call, self._files)
-        self._files.share(_DIGEST.findall(arguments))
+        self._files.share(artifacts_of(arguments))
         name = name_of(call.routine.id, arguments)
         occurrence = self._occurrence(name)
         while True:
@@ -196,10 +192,17 @@ class RemoteEngine:
             job_id, mark = entered.job_id, entered.mark
         try:
             ended = await self._dispatcher.ended(job_id)
-        finally:
-            if mark is not None:
+        except BaseException:
+            if mark is not None:  # one that has ended nobody has to leave
                 self._dispatcher.queue.calls.leave(job_id, mark)
+            raise
         return outcome(routine, ended, self._files)
+
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        """The kept result of a task that a program calls."""
+        if self._parent is not None or not call.routine.is_cached:
+            return None
+        return kept_result(self._dispatcher.queue, call, arguments_of(call, self._files), self._files)
 
     def _occurrence(self, name: str) -> int:
         running = RUNNING.get()

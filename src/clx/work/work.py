@@ -176,7 +176,7 @@ class Work:
 
         Raises:
             UsageError: it was deposited before.
-            ClxError: where it is to lie cannot be used.
+            DatabaseError, ServerError: where it is to lie cannot be used.
         """
         if self.status != "created" and self._values["id"] is not None:
             raise UsageError(f"The work {self.id} was deposited before.", "Make another Work, or use retry().")

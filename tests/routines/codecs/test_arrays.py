@@ -86,7 +86,7 @@ def test_order_in_memory_does_not_matter(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_what_lies_between_fields_does_not_matter(files: ArtifactStore) -> None:
-    one, other = (np.frombuffer(bytes([fill]) * 32, ALIGNED).copy() for fill in (0, 255))
+    one, other = (np.frombuffer(bytearray([fill]) * 32, ALIGNED) for fill in (0, 255))
     for each in (one, other):
         each["a"], each["b"] = 1, 2.0
     assert one.tobytes() != other.tobytes()

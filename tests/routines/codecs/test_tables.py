@@ -22,7 +22,17 @@ from pyarrow import ipc
 
 from clx.artifacts.store import ArtifactStore
 from clx.errors import ArtifactError, RoutineValueError
-from clx.routines.codecs import canonical, key_of, pandastables, polarstables, restore, restore_text, tables
+from clx.routines.codecs import (
+    artifacts_of,
+    canonical,
+    key_of,
+    pandastables,
+    polarstables,
+    restore,
+    restore_text,
+    tables,
+)
+from clx.routines.codecs.files import File
 from clx.routines.codecs.mapping import MAPPED
 from clx.routines.codecs.tabledigest import digest_of, type_text
 
@@ -229,7 +239,7 @@ def test_the_key_does_not_tell_who_wrote_the_file(files: ArtifactStore) -> None:
     plain, noted = (canonical(each, files=files) for each in (table, table.replace_schema_metadata({"pandas": "3.9"})))
     assert plain != noted
     assert key_of("a", "1", plain) == key_of("a", "1", noted)
-    assert key_of("a", "1", plain) != key_of("a", "1", plain.replace(json.loads(plain)["$a"][4], "0" * 64))
+    assert key_of("a", "1", plain) != key_of("a", "1", plain.replace(json.loads(plain)["$a"][4], "0" * 65))
     forged = canonical(f'{{"$a":["arrow",["{"0" * 64}",5],"x"]}}')
     assert key_of("a", "1", forged) != key_of("a", "1", canonical('{"$a":["arrow","x"]}'))
 
@@ -237,6 +247,29 @@ def test_the_key_does_not_tell_who_wrote_the_file(files: ArtifactStore) -> None:
 def test_the_digest_is_the_one_that_earlier_versions_made() -> None:
     assert digest_of(_TABLE) == "f2f26d30e08d4c22014f27fa5886bb0263a1c4043568969e9e3735b4424b7ff9"
     assert type_text(_TABLE.schema.field("dictionary").type) == "dictionary<int32,string,False>"
+
+
+def test_all_artifacts_of_a_text_are_found(files: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"weights")
+    structured = np.zeros(2, [('a],"x', "i1"), ("b", "f8", (2,))])
+    looks_like_one = f'{{"$bytes":["{"0" * 64}",5]}}'
+    value = [
+        FRAME,
+        np.ones(3),
+        {"s": structured},
+        b"x" * 9999,
+        File(tmp_path / "model"),
+        looks_like_one,
+        "0" * 64,
+        pa.table({}),
+    ]
+    text = canonical(value, files=files)
+    assert sorted(artifacts_of(text)) == sorted(files.digests())
+    large = canonical([*value, "y" * 70_000], files=files)
+    assert large.startswith('{"$large":')
+    assert sorted(artifacts_of(large)) == sorted(files.digests())
+    assert len(restore_text(large, files=files)) == len(value) + 1
+    assert artifacts_of(canonical(["y" * 70_000], files=files))[0] in set(files.digests())
 
 
 def test_a_large_table_is_mapped(files: ArtifactStore) -> None:
