@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,8 +18,8 @@ from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
 from clx.routines.routine import Call, Routine
 
-WORKFLOW_RUNS = 100
-"""Runs of a workflow: one for each host that dies under it; one that raises is not run again."""
+WORKFLOW_RUNS = 5
+"""Runs of a workflow: one for each host that dies when it has just begun; one that raises is not run again."""
 NESTED = "nested"
 """What the pool of workflows ends with that others have called: they wait for no place."""
 SCHEDULED = ("data_date", "fire_at")
@@ -117,14 +117,20 @@ def value_of(routine: Routine[..., Any], result: Any, files: Files) -> Any:
     return restore(result["value"], routine.hints.get("return", Any), "result", files)
 
 
-def result_text(routine: Routine[..., Any], value: Any, files: Files) -> bytes:
+def result_text(
+    routine: Routine[..., Any], value: Any, files: Files, unused: Sequence[Mapping[str, Any]] = ()
+) -> bytes:
     """What a job that has ended well leaves, as JSON.
+
+    Args:
+        unused: what a workflow had asked for in an earlier run, and not in the one that has ended.
 
     Raises:
         RoutineValueError: the value has no codec; with its path.
     """
     text = canonical(value, routine.hints.get("return", Any), "result", files)
-    return f'{{"value":{text},"source":"{routine.source}"}}'.encode()
+    told = f',"unused":{msgspec.json.encode(unused).decode()}' if unused else ""
+    return f'{{"value":{text},"source":"{routine.source}"{told}}}'.encode()
 
 
 # -- the function -----------------------------------------------------------------------------------
