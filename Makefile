@@ -30,6 +30,7 @@ demo: setup          ## build the example course and say which page to open
 	$(BIN)/clx build $(COURSE)/course.yaml
 	@echo
 	@echo "Open: $(CURDIR)/$(COURSE)/output/public/En/Practical Python/Slides/Html/Completed/Foundations/01 Welcome.html"
+	@echo "Try also a search for a model, by tasks and a workflow: cd $(CURDIR)/examples/routines && $(CURDIR)/$(BIN)/clx routines run search"
 
 test: setup check    ## everything: lint, types, import rules, all tests
 	$(BIN)/python -m pytest

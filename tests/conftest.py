@@ -94,7 +94,10 @@ QUICK = (
     *(f"jobtypes/plantuml/test_{name}.py" for name in ("answers", "blocks", "includes", "stage")),
     "remote",
     "routines/codecs",
-    *(f"routines/test_{name}.py" for name in ("announcing", "define", "kept", "performing")),
+    *(
+        f"routines/test_{name}.py"
+        for name in ("announcing", "asking", "define", "kept", "performing", "readable", "tree")
+    ),
     "server",
     "settings",
     "workers/executors/test_modes.py",
@@ -126,6 +129,7 @@ SLOW = (
     "server/api/test_openapi.py",
     "server/test_protocol.py",
     "server/test_serving.py",
+    "server/views/test_browser.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

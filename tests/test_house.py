@@ -29,13 +29,19 @@ UNTESTED = {
             ),
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
-                "cli.job_logs cli.schedules cli.limits cli.server cli.tools cli.trust cli.worker cli.workers "
+                "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
+                "cli.routine_options "
+                "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ "
             ),
         ),
         (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
+        ),
+        (
+            "what `clx routines run` and `explain` do: tests/cli/test_routines.py",
+            "routines.asked routines.explaining",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
@@ -64,10 +70,7 @@ UNTESTED = {
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
-            (
-                "db.local_bells db.postgresql.backup db.postgresql.listen "
-                "db.postgresql.thread_connection db.postgresql.within"
-            ),
+            "db.local_bells db.postgresql.backup db.postgresql.thread_connection db.postgresql.within",
         ),
         (
             "run by Alembic, which finds it by its file: tests/faults/test_migrations.py",
@@ -124,7 +127,8 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
-                "server.api.waiters server.guard server.serving"
+                "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
+                "server.views.logs server.views.overview server.views.sections"
             ),
         ),
         (

@@ -34,6 +34,8 @@ _PUBLIC = {
     **dict.fromkeys(
         (
             "AccessError",
+            "ArtifactError",
+            "ArtifactMissingError",
             "Cancelled",
             "ClxError",
             "CommitInDoubtError",
@@ -56,6 +58,7 @@ _PUBLIC = {
             "QueueError",
             "Retry",
             "RoutineError",
+            "RoutineValueError",
             "ServerError",
             "UnknownJobError",
             "UsageError",

@@ -10,6 +10,8 @@ from clx.db.schedules.models import Schedule as Schedule
 from clx.db.tasks import Task as Task
 from clx.db.tasks import task as task
 from clx.errors import AccessError as AccessError
+from clx.errors import ArtifactError as ArtifactError
+from clx.errors import ArtifactMissingError as ArtifactMissingError
 from clx.errors import Cancelled as Cancelled
 from clx.errors import ClxError as ClxError
 from clx.errors import CommitInDoubtError as CommitInDoubtError
@@ -32,6 +34,7 @@ from clx.errors import OddRowError as OddRowError
 from clx.errors import QueueError as QueueError
 from clx.errors import Retry as Retry
 from clx.errors import RoutineError as RoutineError
+from clx.errors import RoutineValueError as RoutineValueError
 from clx.errors import ServerError as ServerError
 from clx.errors import UnknownJobError as UnknownJobError
 from clx.errors import UsageError as UsageError

@@ -49,6 +49,33 @@ def test_a_file_comes_out_as_it_went_in(store: ArtifactStore, tmp_path: Path, si
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.parametrize("sizes", [[], [10], [3 << 20], [5, 3 << 20, 0, 2 << 20, 7]])
+def test_what_is_written_piece_by_piece_has_the_digest_of_all_of_it(store: ArtifactStore, sizes: list[int]) -> None:
+    pieces = [os.urandom(size) for size in sizes]
+
+    def write(stream: store_module.HashingWriter) -> None:
+        for piece in pieces:
+            assert stream.write(memoryview(piece)) == len(piece)
+
+    digest, size = store.put_written(write)
+    assert (digest, size) == (hashlib.sha256(b"".join(pieces)).hexdigest(), sum(sizes))
+    assert store.get_bytes(digest) == b"".join(pieces)
+    assert store.put_written(write) == (digest, size)
+    assert store.holds(digest, size)
+    assert not store.holds("0" * 64, size)
+
+
+def test_of_what_is_not_written_to_its_end_nothing_stays(store: ArtifactStore) -> None:
+    def write(stream: store_module.HashingWriter) -> None:
+        stream.write(bytes(3 << 20))
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.put_written(write)
+    assert list(store.digests()) == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
 def test_damage_is_found_and_the_object_leaves_the_store(store: ArtifactStore, tmp_path: Path, damage: str) -> None:
     digest = store.put_bytes(b"hello")

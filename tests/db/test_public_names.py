@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,16 +18,19 @@ from clx import errors
 
 
 def test_the_names_are_what_they_say() -> None:
-    namespace: dict[str, type] = {}
+    namespace: dict[str, Any] = {}
     exec("from clx import *", namespace)
     del namespace["__builtins__"]
-    assert {name: found.__name__ for name, found in namespace.items()} == {name: name for name in namespace}
+    modules = {name for name, found in namespace.items() if isinstance(found, ModuleType)}
+    assert modules == {"define"}
+    assert all(found.__name__.rpartition(".")[2] == name for name, found in namespace.items())
     others = {name for name in namespace if name not in vars(errors)}
     assert others == {
         "AsyncQueue",
         "Client",
         "Consumer",
         "Failure",
+        "File",
         "Hooks",
         "Job",
         "NewJob",
@@ -33,6 +38,9 @@ def test_the_names_are_what_they_say() -> None:
         "Schedule",
         "Success",
         "Task",
+        "define",
+        "lifecycle",
+        "progress",
         "task",
     }
     with pytest.raises(AttributeError):
@@ -42,7 +50,7 @@ def test_the_names_are_what_they_say() -> None:
 def test_type_checkers_know_the_same_names() -> None:
     stub = ast.parse(Path(clx.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
     names = {name.name for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
-    assert names == set(clx._PUBLIC)  # type: ignore[attr-defined]
+    assert names == {*clx._PUBLIC, *clx._MODULES}  # type: ignore[attr-defined]
 
 
 def test_every_error_of_the_queue_comes_from_clx() -> None:

@@ -171,6 +171,8 @@ def _commits() -> set[str]:
     """The name of every ``write`` in the room."""
     names: set[str] = set()
     for path in _FILES:
+        if path.name == "bench.py":  # it writes to tables of its own, which it drops
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_write(node.func):
                 names |= _texts(node.args[0])
@@ -203,7 +205,7 @@ def test_nothing_in_the_room_commits_beside_write() -> None:
     assert {name: lines for name, lines in statements.items() if lines} == {
         "sqlite/database.py": ['connection.execute("COMMIT")'],
         "postgresql/database.py": [
-            'said = held.connection.control("COMMIT").statusmessage', 'if said != "COMMIT":',
+            '[said] = held.connection.control("COMMIT")', 'if said != "COMMIT":',
         ],
         "db/migrate.py": ["with bind.begin() as connection:"] * 2,  # of a file, of a server
     }  # fmt: skip

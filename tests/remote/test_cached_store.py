@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.support.serving import Listening
 
@@ -13,6 +14,7 @@ from clx.errors import ArtifactError, ArtifactMissingError, ServerError
 from clx.remote import cached_store
 from clx.remote.artifacts import ArtifactServer
 from clx.remote.cached_store import CachedStore
+from clx.routines.codecs import artifacts_of, canonical, restore_text
 
 NOBODY = "0" * 64
 
@@ -69,6 +71,18 @@ def test_what_one_shares_another_lays_out(
     assert store.get_bytes(digests[3]) == b"file 3"
     assert store.bring(digests[3]) == store.path(digests[3])
     assert len(calls) == 20, "what is here is not asked for"
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_an_array_goes_from_machine_to_machine(
+    one: CachedStore, other: tuple[CachedStore, list[str]], length: int
+) -> None:
+    text = canonical([np.arange(length), b"x" * 10_000], files=one)
+    with pytest.raises(ArtifactMissingError):
+        restore_text(text, files=other[0])
+    one.share(artifacts_of(text))
+    array, data = restore_text(text, files=other[0])
+    assert (array.sum(), len(data)) == (sum(range(length)), 10_000)
 
 
 def test_putting_asks_nobody_and_sharing_sends_only_what_is_missing(tmp_path: Path, served: Listening) -> None:

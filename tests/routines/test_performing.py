@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,17 @@ def test_what_a_task_returns_is_stored_with_its_source(store: ArtifactStore) -> 
     stored = json.loads(perform(routine, payload(x=1), store))
     assert stored == {"value": {"$t": [1, 1]}, "source": routine.source}
     assert value_of(routine, stored, store) == (1, 1)
+
+
+def test_what_a_result_names_is_shared_before_it_is_reported(tmp_path: Path) -> None:
+    shared: list[str] = []
+
+    class Shared(ArtifactStore):
+        def share(self, digests: Iterable[str]) -> None:
+            shared.extend(digests)
+
+    stored = json.loads(perform(made(lambda: "x" * 100_000), payload(), Shared(tmp_path / "artifacts")))
+    assert shared == [stored["value"]["$large"][0]]
 
 
 @pytest.mark.parametrize(

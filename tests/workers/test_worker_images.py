@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -18,11 +19,12 @@ from clx.jobtypes.drawio.settings import DrawioSettings
 from clx.jobtypes.pdf.settings import PdfSettings
 from clx.jobtypes.plantuml.settings import PlantUmlSettings
 from clx.settings.resolve import resolve
-from clx.settings.schema import DockerSettings
+from clx.settings.schema import DockerSettings, PythonSettings, Settings
 from clx.workers.executors.docker.build import Recipe, labels_of
 from clx.workers.executors.docker.images import CODE_LABEL, TYPE_LABEL, VERSION_LABEL, obtain
 from clx.workers.executors.docker.wheel import digest_of_running
-from clx.workers.executors.docker.worker import settings_inside
+from clx.workers.executors.docker.worker import module_mounts, settings_inside
+from clx.workers.executors.spec import Spawn
 
 PACKAGE = Path(clx.__file__).parent
 
@@ -100,3 +102,28 @@ def test_settings_inside_a_container_name_no_program_of_this_machine(tmp_path: P
     assert inside.section(DrawioSettings) == DrawioSettings(scale=3.0)
     assert inside.section(PlantUmlSettings) == PlantUmlSettings()
     assert inside.section(PdfSettings) == settings.section(PdfSettings)
+    python = PythonSettings(modules=("shop",), path=("/home/me/src", "/opt/lib"), interpreter="/opt/python")
+    inside = settings_inside(replace(settings, python=python))
+    assert inside.python == PythonSettings(modules=("shop",), path=("/clx/modules/0", "/clx/modules/1"))
+    assert msgspec.json.decode(msgspec.json.encode(inside), type=Settings) == inside
+
+
+def test_the_directories_of_modules_are_mounted_read_only_unless_they_hold_the_state_of_services(
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / ".clx" / "shared" / "jobs.db"
+    (tmp_path / "src").mkdir()
+    database.parent.mkdir(parents=True)
+
+    def mounts(type_: str, path: Path) -> list[dict[str, Any]]:
+        settings = replace(Settings(), python=PythonSettings(modules=("shop",), path=(str(path),)))
+        return [
+            dict(each) for each in module_mounts(Spawn(type_, 1, "", "", "docker", "i", settings, database=database))
+        ]
+
+    assert mounts("notebook", tmp_path) == []
+    (found,) = mounts("python", tmp_path / "src")
+    assert (found["Target"], found["Source"], found["ReadOnly"]) == ("/clx/modules/0", str(tmp_path / "src"), True)
+    for above in (tmp_path, tmp_path.parent):
+        with pytest.raises(EngineError, match="the state of services, which no container may see"):
+            mounts("workflow", above)

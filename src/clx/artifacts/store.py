@@ -16,8 +16,8 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -125,16 +125,25 @@ class ArtifactStore:
             self.settle(stream, temporary, found)
         return found, size
 
-    def put_buffers(self, buffers: Iterable[Buffer]) -> tuple[str, int]:
-        """Store what lies in buffers, one after the other; returns digest and size in bytes. Nothing is copied.
+    def put_written(self, write: Callable[[HashingWriter], None]) -> tuple[str, int]:
+        """Store what *write* writes into the stream that it is given; returns digest and size in bytes.
 
-        It is written while its digest is made, by a thread beside: of what is stored already nothing is synced.
+        Nothing is copied, and what was written must stay as it is until this returns.
         """
         with self._temporary() as (stream, temporary):
-            digest, size = _write_hashing(buffers, stream.fileno())
+            with HashingWriter(stream.fileno()) as writer:
+                write(writer)
+                is_synced = writer.is_hashing
+                if is_synced:  # it may be stored already, but waiting for the digest would take as long
+                    os.fsync(stream.fileno())
+            digest, size = writer.digest, writer.size
             if not self._is_stored(digest, size):
-                self.settle(stream, temporary, digest)
+                self.settle(stream, temporary, digest, synced=not is_synced)
         return digest, size
+
+    def holds(self, digest: str, size: int) -> bool:
+        """Whether the object is here, and stays for a while: who asks is about to write a row that names it."""
+        return self._is_stored(digest, size)
 
     def _is_stored(self, digest: str, size: int) -> bool:
         if digest in self._known:
@@ -345,27 +354,60 @@ class ArtifactStore:
         )
 
 
-def _write_hashing(buffers: Iterable[Buffer], descriptor: int) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1, "digest") as thread:
-        for buffer in buffers:
-            view = memoryview(buffer).cast("B")
-            size += view.nbytes
-            if view.nbytes <= _CHUNK:
-                digest.update(view)
-                _write_all(view, descriptor)
-                continue
-            hashing = thread.submit(digest.update, view)
-            try:
-                _write_all(view, descriptor)
-            finally:
-                hashing.result()
-    return digest.hexdigest(), size
+class HashingWriter:
+    """A stream into a file whose digest is made beside, by a thread: with large buffers in the time of one of both."""
 
+    closed = False
 
-def _write_all(view: memoryview, descriptor: int) -> None:
-    while view:
-        view = view[os.write(descriptor, view) :]
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._hash, self.size = descriptor, hashlib.sha256(), 0
+        self._thread = ThreadPoolExecutor(1, "digest")  # starts with the first large buffer
+        self._hashing: Future[None] | None = None
+
+    def __enter__(self) -> HashingWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether the thread is behind what was written."""
+        return self._hashing is not None and not self._hashing.done()
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far, in hexadecimal digits."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def write(self, buffer: Buffer) -> int:
+        """Write all of *buffer*, which must stay as it is; returns its bytes."""
+        view = memoryview(buffer).cast("B")
+        self._wait()
+        if view.nbytes <= _CHUNK:
+            self._hash.update(view)
+        else:
+            self._hashing = self._thread.submit(self._hash.update, view)
+        self._write(view)
+        self.size += view.nbytes
+        return view.nbytes
+
+    def _wait(self) -> None:
+        """One buffer at a time is ahead of its digest, so that not all of them stay in memory."""
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+    def _write(self, view: memoryview) -> None:
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""
 
 
 def _copy_hashing(reader: IO[bytes], writer: IO[bytes]) -> tuple[str, int]:

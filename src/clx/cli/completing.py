@@ -148,6 +148,23 @@ def limit_names(context: click.Context, _parameter: click.Parameter, incomplete:
     return _items(found, incomplete)
 
 
+def routine_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the routines that workers of the database have had, or that were asked for; with versions if several."""
+    from clx.db.jobs import Queue
+    from clx.routines.names import bare
+
+    with _database(context) as database:
+        queue = Queue(database)
+        told = {type_: "" for type_ in queue.stats() if re.match(r"(task:[^:]+|workflow):", type_)}
+        told |= {row.id: str(row.doc) for row in queue.calls.routines() if isinstance(row.id, str)}
+    names = [bare(id_) for id_ in told]
+    found = [
+        (id_.partition(":")[2] if names.count(name) > 1 else name, doc)
+        for (id_, doc), name in zip(told.items(), names, strict=True)
+    ]
+    return _items(sorted(found), incomplete)
+
+
 def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the time zones that this machine knows."""
     from zoneinfo import available_timezones

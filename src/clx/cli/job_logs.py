@@ -29,10 +29,10 @@ _LOOK = 0.2
 @format_choice
 @verbose_option()
 def show_logs(here: Here, job_id: int, follow: bool, format_: str) -> None:
-    """What a task has written to standard output and standard error, and logged.
+    """What a task has written, on any machine.
 
-    Of a long output beginning and end are kept. One that runs can be followed on its own machine; elsewhere its output
-    is there when it has ended.
+    Standard output, standard error and logging; of a long output beginning and end are kept. One that runs can be
+    followed on its own machine; elsewhere its output is there when it has ended.
 
     \b
     Examples:

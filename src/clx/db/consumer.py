@@ -139,9 +139,9 @@ class Consumer:
         self._lease = lease
         self._ahead = ahead
         self._limit = sys.maxsize if limit is None else limit
-        self._done = 0
+        self._done = self._refusals = 0
         self._room = 1
-        self._refusals = 0
+        self._told = False
         self._given_up = False
         self._bells: Bells | None = None
         self._ending = Ending(stop_after, self._wake)
@@ -241,7 +241,7 @@ class Consumer:
             elif until_idle or (until_done and not self.queue.has_live(self._types, self._pool)):
                 return
             else:
-                bells.wait(rest(self.queue))
+                self._told = bells.wait(rest(self.queue))
 
     def _turn_or_wait(self, bells: Bells) -> int | None:
         """One turn; None when the table takes nothing at the moment, after a pause."""
@@ -280,7 +280,8 @@ class Consumer:
 
     def _turn(self) -> int:
         """Claim, and go on until nothing is held; returns how many jobs were done."""
-        if not self._claimed.is_holding() and not self.queue.may_claim(self._types, self._pool):
+        told, self._told = self._told, False
+        if not self._claimed.is_holding() and not self.queue.may_claim(self._types, self._pool, told=told):
             return 0
         done = 0
         self._report_and_claim(claim=True)

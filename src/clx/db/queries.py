@@ -91,6 +91,11 @@ class Lookup:
         """Those of *job_ids* that still wait or run."""
         return [row[0] for row in self.database.read(self.database.sql.live_among, {"ids": encode(list(job_ids))})]
 
+    def ended_among(self, job_ids: Sequence[int]) -> list[Job]:
+        """Those of *job_ids* that have ended."""
+        rows = self.database.read(self.database.sql.ended_among, {"ids": encode(list(job_ids))})
+        return [job_from_row(row) for row in rows]
+
     def next_due(self) -> int | None:
         """When the next delayed job can be claimed, milliseconds UTC; None where none is delayed."""
         due = self.database.read(sql.NEXT_DUE)[0][0]
@@ -139,7 +144,7 @@ class Lookup:
         conditions = " AND ".join(where[name] for name in given) or "true"
         parts = [
             f"SELECT * FROM ({sql.SELECT} {part} AND {conditions} ORDER BY id DESC LIMIT :limit) AS part"
-            for part in self._parts(states, has_key=key is not None)
+            for part in self.parts(states, has_key=key is not None)
         ]
         if not parts:  # of no state
             return []
@@ -148,7 +153,7 @@ class Lookup:
         )
         return [job_from_row(row) for row in rows]
 
-    def _parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
+    def parts(self, states: Collection[str] | None, *, has_key: bool) -> list[str]:
         """The table in parts that an index each can serve; of a long table few rows live, and few ended badly."""
         known = self.database.sql
         chosen = set(get_args(JobState) if states is None else states)

@@ -133,12 +133,12 @@ def rescue_run(
     Args:
         innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
             that was rescued is only held by itself from then on, so the next time it is known. A workflow that waits
-            for what it has called is always innocent.
+            for what it has called is innocent, too, unless this was the last of its runs.
     """
     held = running(tx, job_id, run)
     if held is None:
         return False
-    if is_workflow(held.type) and not innocent:
+    if is_workflow(held.type) and not innocent and held.counted < held.max_runs:
         innocent = _hangs(tx, job_id)
     killed = int(not innocent and cause.get("kind") != "silent")
     state, outcome = "queued", "released" if innocent else "rescued"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,3 +63,26 @@ def note_use(database: Database, used: Sequence[tuple[str, str, Any]], now: int)
 def all_results(database: Database) -> list[tuple[str, Any]]:
     """Every kept result with its key: what the artifact store must keep."""
     return [(key, decode_or_show(result)) for key, result in database.read("SELECT key, result FROM results")]
+
+
+class Kept(NamedTuple):
+    """A kept result, and when it was made: milliseconds UTC."""
+
+    result: Any
+    created_at: int
+
+
+def kept_result(database: Database, type: str, key: str) -> Kept | None:  # noqa: A002
+    """The result that is kept for a key of a type; looked at, it does not count as used."""
+    sql = "SELECT result, created_at FROM results WHERE key = ? AND type = ?"
+    for result, created_at in database.read(sql, (key, type)):
+        told = decode_or_show(result)
+        # what is no number another program wrote
+        return None if isinstance(told, Unreadable) else Kept(told, created_at if isinstance(created_at, int) else 0)
+    return None
+
+
+def kept_counts(database: Database, prefix: str) -> dict[str, int]:
+    """How many results are kept of each type that begins with *prefix*."""
+    sql = "SELECT type, COUNT(*) FROM results WHERE substr(type, 1, ?) = ? GROUP BY type ORDER BY type"
+    return dict(database.read(sql, (len(prefix), prefix)))

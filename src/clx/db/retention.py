@@ -122,7 +122,7 @@ def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = l
     Args:
         is_over: asked between them whether to end.
     """
-    return prune_part(database, policy, is_over=is_over)[0]
+    return Pruned() if is_over() else prune_part(database, policy, is_over=is_over)[0]
 
 
 def prune_part(

@@ -66,14 +66,15 @@ class Bells:
                 self._selector.unregister(bell.fileno())
             self._selector.register(bell.fileno(), selectors.EVENT_READ)
 
-    def wait(self, seconds: float) -> None:
-        """Until a bell rings or :meth:`wake` is called, or for *seconds*."""
+    def wait(self, seconds: float) -> bool:
+        """Until a bell rings or :meth:`wake` is called, or for *seconds*; returns whether one has."""
         if any(bell.fileno() < 0 for bell in self._bells):
             seconds = min(seconds, self._without)
         if self._selector is None or self._ear is None:
             self.pause(min(seconds, MODERATE_BEAT))
         elif not self._woken:
-            self._selector.select(max(0.0, seconds))
+            return bool(self._selector.select(max(0.0, seconds)))
+        return False
 
     def pause(self, seconds: float) -> None:
         """For *seconds*, whatever rings; :meth:`wake` ends it."""

@@ -46,6 +46,7 @@ class WorkerSide(Lookup):
         self._registering = threading.Lock()
         self._rescue_at = 0.0
         self._promote_at = 0.0
+        self._was_first = False
         self._fruitful = False  # a claim after one that found something needs no look before it takes the lock
 
     def claim(
@@ -99,9 +100,15 @@ class WorkerSide(Lookup):
         self._rescuer.sweep()
         return self._rescuer.rescue()
 
-    def may_claim(self, types: Sequence[str], pool: str = "") -> bool:
-        """Whether a claim could find something: a read, so that idle workers never take the write lock."""
+    def may_claim(self, types: Sequence[str], pool: str = "", *, told: bool = False) -> bool:
+        """Whether a claim could find something: a read, so that idle workers never take the write lock.
+
+        Args:
+            told: a bell has rung; from a server, who found something there the last time need not look.
+        """
         database = self.database
+        if told and self._was_first and database.is_served:
+            return True
         if any(database.is_claimable(pool, type_) for type_ in types):
             return True
         is_due = bool(database.read(sql.DUE, (database.clock.now(),)))
@@ -160,7 +167,10 @@ class WorkerSide(Lookup):
 
         if n:
             self.database.find_marks(pool, types)
-        return self._write("settle" if reports else "claim", body)
+        settled = self._write("settle" if reports else "claim", body)
+        if n and not reports:
+            self._was_first = bool(settled.claimed)
+        return settled
 
     def _me(self, types: Sequence[str]) -> int:
         """The worker that this object is when nobody says which one claims."""

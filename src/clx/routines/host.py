@@ -252,7 +252,7 @@ class Host:
             is_its_own = False
             if key in self._given_up:
                 return
-            text = result_text(routine, value, self._files, engine.left_unused())
+            text = result_text(routine, value, self._files, unused=len(engine.unused))
             with suppress(LostRunError):
                 await self._ask(self._dispatcher.note_hits, key, self._queue)
             self._reports.append(Success(job.id, job.run, msgspec.Raw(text)))

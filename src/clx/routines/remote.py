@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -17,11 +16,11 @@ from clx.db.async_queue import AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
-from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunError, ServerError
-from clx.routines.codecs import canonical, restore_text
+from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunError, ServerError, UnknownJobError
+from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
-from clx.routines.performing import arguments_of, job_of, outcome, value_of
+from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
 from clx.routines.routine import Call
 from clx.routines.sources import warn_of_other_source
 
@@ -30,9 +29,6 @@ Parent = tuple[int, int]
 """Job and run of the workflow that makes a call."""
 _AT_ONCE = 1000
 """Calls that are entered in one transaction, so that nobody waits for long."""
-_UNUSED = 100
-"""Records that no one asks for any more, told of one workflow."""
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 Waiting = list[tuple[Asked, "asyncio.Future[Entered]"]]
 
@@ -158,12 +154,10 @@ class Dispatcher:
         Raises:
             UnknownJobError: it is not in the table any more.
         """
-        found = await self.table.wait([job_id])
-        if not found:
-            from clx.errors import UnknownJobError
-
+        found = await self.table.ended(job_id)
+        if found is None:
             raise UnknownJobError(job_id)
-        return found[0]
+        return found
 
     async def close(self) -> None:
         """End the threads; the queue stays open."""
@@ -246,7 +240,7 @@ class RemoteEngine:
 
     async def _run(self, call: Call[Any]) -> Any:
         arguments = arguments_of(call, self._files)
-        self._files.share(_DIGEST.findall(arguments))
+        self._files.share(artifacts_of(arguments))
         name = name_of(call.routine.id, arguments)
         occurrence = self._occurrence(name)
         while True:
@@ -275,17 +269,17 @@ class RemoteEngine:
         self.hangs()
         try:
             ended = await self._dispatcher.ended(job_id)
-        finally:
-            if mark is not None:
+        except BaseException:
+            if mark is not None:  # one that has ended nobody has to leave
                 self._dispatcher.leave(job_id, mark)
+            raise
         return outcome(routine, ended, self._files)
 
-    def left_unused(self) -> list[dict[str, Any]]:
-        """What an earlier run has asked for and this one has not: the routine and its job, the first of many."""
-        left = sorted(
-            (self.recorded[each] for each in self.unused), key=lambda each: (each.created_at, each.job_id or 0)
-        )
-        return [{"routine": each.type or "record", "job": each.job_id} for each in left[:_UNUSED]]
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        """The kept result of a task that a program calls."""
+        if self._parent is not None or not call.routine.is_cached:
+            return None
+        return kept_result(self._dispatcher.queue, call, arguments_of(call, self._files), self._files)
 
     def _occurrence(self, name: str) -> int:
         running = RUNNING.get()

@@ -36,8 +36,12 @@ from clx.server.place import Place
 from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
 from clx.server.views.events import Events
+from clx.server.views.live import Live
 from clx.server.views.metrics import Metrics, Requests
 from clx.server.views.page import Pages
+from clx.server.views.rendering import Renderer
+from clx.server.views.sections import Parts, Section
+from clx.server.views.standard import SECTIONS
 
 SWEEP = 1.0
 """Seconds between two looks for schedules that are due."""
@@ -56,6 +60,7 @@ class Application(Starlette):
     Args:
         operations: those of ``/api/v1``.
         mounts: what is served besides.
+        sections: what the page consists of.
         patience: seconds that a call waits for the table.
     """
 
@@ -66,6 +71,7 @@ class Application(Starlette):
         *,
         operations: Sequence[Operation] = OPERATIONS,
         mounts: Sequence[Mount] = (),
+        sections: Sequence[Section] = SECTIONS,
         patience: float = 8.0,
     ) -> None:
         writers = (
@@ -83,14 +89,17 @@ class Application(Starlette):
             Mount("/api/v1", self.api.router, role="read"),
         ]
         looks = [Middleware(RoleGuard, role="read")]
-        pages = Pages(queue.database.name, mounted)
+        self.renderer = Renderer(queue, sections)
+        self._live = Live(queue, self._threads, self.renderer)
+        pages = Pages(queue.database.name, mounted, self.renderer, self._threads)
         super().__init__(
             routes=[
                 Route("/healthz", _healthy),
                 *(_mounted(each) for each in mounted),
                 Route("/metrics", Metrics(queue, self._threads, requests).answer, middleware=looks),
                 Route("/version", _version, middleware=looks),
-                *pages.routes(),
+                Route("/live", self._live, methods=["GET"], middleware=looks),
+                *pages.routes(Parts(queue, self._threads)),
             ],
             middleware=[
                 Middleware(_Frame, requests=requests),
@@ -105,6 +114,7 @@ class Application(Starlette):
     def stop(self) -> None:
         """End what has no end by itself: the server was told to end."""
         self._events.end()
+        self._live.end()
 
     async def fire_schedules(self) -> None:
         """Fire what is due, as every consumer and worker of the table does: a read a second."""

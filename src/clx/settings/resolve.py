@@ -26,7 +26,7 @@ from clx.settings.origin import OptionValue, Origin, Origins, Value
 from clx.settings.problems import Problem, raise_problems
 from clx.settings.project import project_file
 from clx.settings.reach import TOOLS, digest_of, reached_by, settings_file_of, untrusted
-from clx.settings.schema import ROUTINE_WORKERS, Settings
+from clx.settings.schema import ROUTINE_WORKERS, ROUTINES_IN, Settings
 from clx.settings.secret import URL
 from clx.settings.section import ExecutionMode
 
@@ -320,6 +320,7 @@ def _conflicts(values: Mapping[str, Value]) -> list[Problem]:
 def _own_image(type_: str) -> Value:
     from clx import __version__
 
+    type_ = ROUTINES_IN if type_ in ROUTINE_WORKERS else type_
     return Value(f"clx-{type_}:{__version__}", Origin("default", "default image of this version"))
 
 

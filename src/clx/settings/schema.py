@@ -33,6 +33,8 @@ from clx.settings.section import (
 
 ROUTINE_WORKERS = ("python", "workflow")
 """Types of workers that are no job types: each takes jobs of the types that its modules define."""
+ROUTINES_IN = "notebook"
+"""The job type in whose image they run where none is named: it has the most packages."""
 J = TypeVar("J", bound=JobTypeSection)
 
 

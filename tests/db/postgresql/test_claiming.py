@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from clx.db import consumer
+from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
 from clx.db.transaction import Transaction
 
@@ -44,3 +46,22 @@ def test_a_claim_over_several_types_holds_only_what_it_takes(postgresql: str, jo
 
 def test_who_finds_the_first_jobs_of_several_types_taken_gets_those_behind(postgresql: str) -> None:
     assert claimed_by_two(postgresql, 400, 390, 2)[1] == [390, 391]
+
+
+def test_who_is_told_of_a_job_claims_it_without_a_look(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "rest", lambda _: 60.0)  # no look but those that a bell is the cause of
+    done: list[str] = []
+    with Queue.open(postgresql) as queue, Queue.open(postgresql) as other:
+        is_claimable = queue.database.is_claimable
+
+        def look(pool: str, type_: str) -> bool:
+            done.append("look")
+            found = is_claimable(pool, type_)
+            if not found:
+                other.enqueue(NewJob("t"))
+            return found
+
+        monkeypatch.setattr(queue.database, "is_claimable", look)
+        Consumer(queue, {"t": lambda _: done.append("job")}, limit=4).run()
+
+    assert done == ["look", "look", "job", "look", "job", "look", "job", "look", "job"]

@@ -86,7 +86,7 @@ def test_order_in_memory_does_not_matter(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_what_lies_between_fields_does_not_matter(files: ArtifactStore) -> None:
-    one, other = (np.frombuffer(bytes([fill]) * 32, ALIGNED).copy() for fill in (0, 255))
+    one, other = (np.frombuffer(bytearray([fill]) * 32, ALIGNED) for fill in (0, 255))
     for each in (one, other):
         each["a"], each["b"] = 1, 2.0
     assert one.tobytes() != other.tobytes()
@@ -152,7 +152,7 @@ def test_what_came_is_sent_on_without_being_read(files: ArtifactStore, monkeypat
         raise AssertionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(arrays, "_buffers", read)
+        patched.setattr(arrays, "_write", read)
         assert canonical(back, files=files) == text
         for other in (back[1:], back.T, back.view(">i4")):
             with pytest.raises(AssertionError):
@@ -162,6 +162,24 @@ def test_what_came_is_sent_on_without_being_read(files: ArtifactStore, monkeypat
     files.forget()
     assert canonical(back, files=files) == text
     assert restore_text(text, files=files).tolist() == back.tolist()
+
+
+def test_an_array_that_changed_is_another_value(files: ArtifactStore) -> None:
+    array = np.zeros(1 << 14)
+    texts = []
+    for each in (0.0, 1.0, 0.0, 2.0):
+        array[5] = each
+        texts.append(canonical(array, files=files))
+        assert restore_text(texts[-1], files=files)[5] == each
+    assert texts[0] == texts[2]
+    assert len(set(texts)) == 3
+
+
+def test_what_was_sent_before_is_not_written_again(files: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.arange(1 << 14)
+    text = canonical(array, files=files)
+    monkeypatch.setattr(arrays, "_write", None)
+    assert canonical(array, files=files) == text
 
 
 # -- forged -------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum, Flag, IntEnum, StrEnum
 from pathlib import Path
@@ -16,7 +16,6 @@ import pytest
 
 from clx.errors import RoutineValueError, UsageError
 from clx.routines.codecs import canonical, objects, restore, restore_text
-from clx.routines.codecs.canonical import WRITERS
 from clx.routines.codecs.objects import codec, register_hint
 
 
@@ -107,18 +106,7 @@ Renamed = NewType("Renamed", Pair)
 ALL: Any = Slotted | Data | Struct | Attrs | Doubled | Level | Word | Box[Pair] | Access
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    """Registered classes are the process's."""
-    tables: list[Any] = [objects._BY_NAME, objects._BY_TYPE, objects._SEEN, WRITERS]
-    kept = [(each, each.copy()) for each in tables]
-    for each, _ in kept[:3]:
-        each.clear()
-    yield
-    for each, before in kept:
-        each.clear()
-        each.update(before)
-
+pytestmark = pytest.mark.usefixtures("fresh_registry")
 
 VALUES: list[Any] = [
     *(Colour.RED, Colour.BLUE, Access.READ, Access.READ | Access.WRITE, Access(0), Level.LOW, Word.A),

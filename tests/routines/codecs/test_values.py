@@ -6,18 +6,18 @@ import itertools
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.routines.codecs.examples import BERLIN, DIFFERENT, keys
 
 from clx.artifacts.store import ArtifactStore
 from clx.errors import ArtifactError, RoutineValueError
@@ -27,28 +27,6 @@ from clx.routines.codecs.finding import reader_for
 from clx.routines.codecs.standard import READ
 
 GOLDEN = Path(__file__).parent / "golden.json"
-BERLIN = ZoneInfo("Europe/Berlin")
-TWICE = datetime(2025, 10, 26, 2, 30, tzinfo=BERLIN)
-NAIVE = datetime(2025, 1, 1)  # noqa: DTZ001
-NFC, NFD = "\u00e9", "e\u0301"
-
-DIFFERENT: list[Any] = [
-    *(None, True, False, 0, 0.0, -0.0, 1, 1.0, "1", b"1", "", b"", [], (), {}, set(), frozenset()),
-    *("true", "null", [None], (None,), [[]], [()], ((),), [1], (1,), {1}, frozenset({1}), [1.0], [True], [1, 2]),
-    *([2, 1], {"a": 1}, {"a": 1.0}, {"a": 1, "b": 2}, {1: 2}, {"1": 2}, {1: 2, "1": 2}, {1.0: 2}, {True: 2}),
-    *({None: 2}, {(): 2}, [{}], ({},)),
-    *({"$t": [1]}, {"$m": []}, {"$": 1}, {"$i": "9007199254740993"}, {"$f": "nan"}, {"$b": ""}, {"$a": 1, "b": 2}),
-    *(2**53, 2**53 + 1, 10**30, 1e22, 10**22, -(2**53), -(2**53) - 1, 10**5000, 5e-324, 1e16, 10**16),
-    *(math.nan, math.inf, -math.inf, "nan", NFC, NFD, "\x00", '"', "\\", "\U0001f600", complex(1, 0), complex(1, -0.0)),
-    *(date(2025, 1, 1), NAIVE, "2025-01-01", time(), time(fold=1), time(tzinfo=UTC), timedelta(), timedelta(0, 1)),
-    *(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))),
-    *(datetime(2025, 1, 1, tzinfo=ZoneInfo("UTC")), datetime(2025, 1, 1, 1, tzinfo=timezone(timedelta(hours=1), "X"))),
-    *(datetime(2025, 1, 1, 1, tzinfo=BERLIN), NAIVE.replace(fold=1), TWICE, TWICE.replace(fold=1)),
-    *(Decimal(1), Decimal("1.0"), Decimal("1.00"), Decimal("NaN"), Decimal("-0"), UUID(int=0), UUID(int=1)),
-    *(Path("a"), PurePosixPath("a"), PureWindowsPath("a"), "a", Path("/a"), Path("a/b")),
-]  # fmt: skip
-"""No two of them are one value."""
-
 EQUAL: list[tuple[Any, Any]] = [
     ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
     ({1: "x", "1": "y", None: "z"}, {None: "z", "1": "y", 1: "x"}),
@@ -140,17 +118,26 @@ def test_the_order_of_a_dict_does_not_matter(value: dict[str, int], random: Any)
 # -- keys are the same everywhere -----------------------------------------------------------------------
 
 
-def golden_values() -> list[Any]:
-    return [value for value in DIFFERENT if not isinstance(value, int) or abs(value) < 10**100]
-
-
-def texts_of_golden() -> list[str]:
-    return [key_of("train", "0.0.1", canonical(value)) for value in golden_values()]
-
-
 def test_keys_are_those_that_earlier_versions_made() -> None:
     """Where this fails, every kept result would be lost: then the prefix of keys has to change."""
-    assert texts_of_golden() == json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert keys() == json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+def interpreters() -> list[str]:
+    """Those of other versions of Python that are on this machine."""
+    named = [shutil.which(f"python3.{each}") for each in (12, 13, 14)]
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob("3.1[2-9]*/bin/python")
+    return sorted({*(each for each in named if each and "shims" not in each), *map(str, kept)})
+
+
+@pytest.mark.parametrize("interpreter", interpreters())
+def test_keys_are_the_same_in_every_python(interpreter: str) -> None:
+    root = Path(__file__).parents[3]
+    code = "import json; from tests.routines.codecs.examples import keys; print(json.dumps(keys()))"
+    variables = {"PYTHONPATH": f"{root}:{root / 'src'}", "PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = subprocess.run([interpreter, "-c", code], env=variables, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout) == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "4711"])

@@ -25,10 +25,10 @@ HERE = Path(__file__).parent
 class Shop:
     """A table with workers of the tasks in ``shop.py``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, where: str = "") -> None:
         self.folder = folder
         (folder / ".clx").mkdir()
-        self.queue = Queue.open(folder / ".clx" / "jobs.db")
+        self.queue = Queue.open(where or folder / ".clx" / "jobs.db")
         self.processes: list[subprocess.Popen[str]] = []
 
     def settings(self, **python: Any) -> Settings:

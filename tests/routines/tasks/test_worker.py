@@ -14,9 +14,12 @@ import pytest
 from tests.routines.tasks.conftest import HERE, Shop, await_gone, below, is_gone
 from tests.support.scene import until
 
-from clx.db.jobs import NewJob
+from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable
+from clx.platforms import oom
+from clx.routines.tasks.process import TaskProcess
 from clx.settings.schema import WorkersSettings
+from clx.workers.pools import artifacts_pool
 
 
 def test_it_registers_what_it_takes_and_takes_nothing_else(shop: Shop) -> None:
@@ -201,3 +204,91 @@ def test_it_is_found_by_its_command_line(shop: Shop) -> None:
     assert is_worker_of(row.identity, shop.queue.database.path)
     assert os.getpid() != row.pid
     assert HERE.exists()
+
+
+def test_of_several_asked_for_ahead_only_the_one_that_dies_fails(shop: Shop) -> None:
+    shop.start()
+    jobs = [
+        NewJob("task:leaves:1.0.0", {"arguments": {"how": "kill"}}, max_runs=2)
+        if number in {150, 151, 400}
+        else NewJob("task:add:1.0.0", {"arguments": {"a": number}}, max_runs=2)
+        for number in range(500)
+    ]
+    ended = shop.queue.wait(shop.queue.enqueue_many(jobs), timeout=60)
+    assert [number for number, each in enumerate(ended) if each.state == "failed"] == [150, 151, 400]
+    for number, each in enumerate(ended):
+        counted = each.run - each.released
+        assert counted == (2 if number in {150, 151, 400} else 1), (number, shop.queue.runs(each.id))
+        if each.state == "succeeded":
+            assert each.result["value"] == number + 1
+
+
+def test_each_of_many_has_its_own_output(shop: Shop) -> None:
+    shop.start()
+    jobs = [NewJob("task:says:1.0.0", {"arguments": {"text": f"{n}.", "times": n % 5}}, max_runs=2) for n in range(60)]
+    for number, each in enumerate(shop.queue.wait(shop.queue.enqueue_many(jobs), timeout=60)):
+        assert shop.said(each).startswith(f"{number}.\n" * (number % 5) + "to stderr\n")
+        assert shop.said(each).endswith("WARNING shop: logged\nfrom a shell\n")
+
+
+def test_what_is_held_behind_a_long_task_goes_to_another_and_is_done_once(shop: Shop, tmp_path: Path) -> None:
+    shop.start()
+    short = shop.queue.enqueue_many(
+        [NewJob("task:add:1.0.0", {"arguments": {"a": number}}, max_runs=2) for number in range(200)]
+    )
+    go, marks = tmp_path / "go", tmp_path / "marks"
+    long = shop.put("counts", go=str(go))
+    behind = shop.queue.enqueue_many(
+        [
+            NewJob("task:marks:1.0.0", {"arguments": {"file": str(marks), "text": str(number)}}, max_runs=2)
+            for number in range(30)
+        ]
+    )
+    until(lambda: (found := shop.queue.get(long)) is not None and found.state == "running")
+    shop.start()
+    ended = shop.queue.wait(behind, timeout=60)
+    assert {each.state for each in ended} == {"succeeded"}
+    assert shop.queue.get(long).state == "running"  # type: ignore[union-attr]
+    go.touch()
+    assert shop.end(long).state == "succeeded"
+    assert {each.state for each in shop.queue.wait(short, timeout=60)} == {"succeeded"}
+    assert sorted(map(int, marks.read_text().split())) == list(range(30))
+
+
+def test_on_the_table_of_a_server_it_takes_what_finds_its_artifacts_here(tmp_path: Path, postgresql: str) -> None:
+    shop = Shop(tmp_path, postgresql)
+    try:
+        shop.start()
+        (row,) = WorkerTable(shop.queue.database).list()
+        assert row.pool == artifacts_pool(shop.queue.database.path, shop.settings()) != ""
+        here = {"pool": row.pool}
+        elsewhere = shop.put("add", a=1)
+        done = shop.do("says", text="hello", times=2, options=here)
+        assert shop.said(done).startswith("hello\nhello\n")
+        assert (shop.do("fails", options=here).error or {})["type"] == "KeyError"
+        died = shop.do("leaves", how="os._exit", options=here | {"max_runs": 1})
+        assert (died.error or {})["type"] == "WorkerDied"
+        ids = shop.queue.enqueue_many(
+            [NewJob("task:add:1.0.0", {"arguments": {"a": n}}, row.pool, max_runs=2) for n in range(100)]
+        )
+        assert [each.result["value"] for each in shop.queue.wait(ids, timeout=60)] == list(range(1, 101))
+        assert shop.queue.get(elsewhere).state == "queued"  # type: ignore[union-attr]
+    finally:
+        shop.close()
+
+
+def test_a_process_killed_for_want_of_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system counts is asked; here nothing is killed for that."""
+    monkeypatch.setattr(oom, "oom_kills", iter(range(1000)).__next__)
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        spec = {
+            "modules": ["shop"], "path": [str(HERE)], "start": "auto", "recycle": 1 << 30, "directory": str(tmp_path),
+            "level": "INFO", "store": str(tmp_path / "artifacts"), "artifacts": {}, "token": "",
+        }  # fmt: skip
+        queue.enqueue(NewJob("task:leaves:1.0.0", {"arguments": {"how": "kill"}}))
+        process = TaskProcess(spec, tmp_path, 30.0)
+        try:
+            outcome = process.run(queue.claim(["task:leaves:1.0.0"]), 30.0, lambda _: None, lambda: None)
+        finally:
+            process.close()
+    assert (outcome.how, outcome.value) == ("died", "killed by SIGKILL, probably out of memory")

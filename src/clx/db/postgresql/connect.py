@@ -26,6 +26,7 @@ _REACHED_IN = 10
 """Seconds: a statement, a transaction that nobody goes on with, a connection being made."""
 _ALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 """A server that was cut off is noticed within half a minute."""
+_TAKEN = (driver.pq.ExecStatus.COMMAND_OK, driver.pq.ExecStatus.TUPLES_OK)
 _NOTICED = (
     "SET tcp_keepalives_idle = '5s'; SET tcp_keepalives_interval = '3s'; SET tcp_keepalives_count = 3; "
     "SET tcp_user_timeout = '15s'; "
@@ -88,14 +89,23 @@ class Connection:
         with self.raw.pipeline():
             return [self.execute(*each) for each in statements]
 
-    def control(self, statements: str) -> Any:
-        """Run statements that begin or end a transaction; returns the cursor of the last."""
+    def control(self, statements: str) -> list[str]:
+        """Run statements that begin or end a transaction; returns the last one's row, or what it says it has done.
+
+        By the driver's inner functions: its cursors take as long as the server for these.
+        """
         if self._trace is not None:
             self._trace(statements)
-        cursor = self.raw.execute(statements, prepare=False)
-        while cursor.nextset():
-            pass
-        return cursor
+        raw = self.raw
+        with raw.lock:
+            raw.pgconn.send_query(statements.encode())
+            results = raw.wait(driver.generators.execute(raw.pgconn))
+        for result in results:
+            if result.status not in _TAKEN:
+                raise driver.errors.error_from_result(result, encoding="utf-8")
+        last = results[-1]
+        row = [last.get_value(0, place) for place in range(last.nfields)] if last.ntuples else [last.command_status]
+        return [value.decode() for value in row]
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]]) -> Any:
         """Run one statement for each of *rows*, in one round trip."""
@@ -132,9 +142,9 @@ def connect(address: Address, clock: Clock, *, seconds: float) -> Any:
         _require_usable(raw, address)
         register(raw.adapters)
         raw.prepared_max = 500
-        cursor = Connection(raw).control(_SESSION)
+        [moment] = Connection(raw).control(_SESSION)
         if isinstance(clock, ServerClock):
-            clock.heard(cursor.fetchone()[0])
+            clock.heard(int(moment))
     except BaseException:
         raw.close()
         raise

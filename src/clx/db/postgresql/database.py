@@ -54,9 +54,7 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that a read waits for a server that cannot be reached; a write waits five times as long."""
 _WRITES_WAIT = 5
-_BEGIN = (
-    "BEGIN {}; SELECT CAST(pg_current_xact_id() AS text), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
-)
+_BEGIN = "BEGIN {}; SELECT pg_current_xact_id(), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _BY_INDEX = "; SET LOCAL enable_seqscan = off"
 """Plans are kept: one that was made while the table was short must do when it is long."""
 _BEGINS = {
@@ -328,14 +326,14 @@ class PostgresDatabase(Database):
 
     def _begin(self, held: Held, name: str) -> tuple[str, int]:
         """Begin a transaction; returns its number, and its time."""
-        xid, moment = held.connection.control(_BEGINS[name in _NOT_AWAITED]).fetchone()
-        self._server_clock.heard(moment)
+        xid, told = held.connection.control(_BEGINS[name in _NOT_AWAITED])
+        self._server_clock.heard(moment := int(told))
         return xid, moment if self.clock is self._server_clock else self.clock.now()
 
     def _end(self, held: Held, xid: str, ends: float) -> None:
         """Commit. Where the connection is lost meanwhile, the server is asked whether it has."""
         try:
-            said = held.connection.control("COMMIT").statusmessage
+            [said] = held.connection.control("COMMIT")
         except driver.Error as error:
             if not is_lost(error) or not was_committed(self, held.backend, xid, ends, error):
                 raise

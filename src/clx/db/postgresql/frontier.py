@@ -30,6 +30,8 @@ _OFTEN = 0.1
 """Seconds between two looks while jobs are claimed."""
 _SELDOM = 10.0
 """… and otherwise; as often all is looked through from the beginning, in case another program has written there."""
+_SHARE = 100
+"""By how much longer a pause is than what comes after it, where there is very much to look through."""
 _AT_FIRST = 0.01
 _CLAIMS = 5
 _NEVER = 2**63 - 1
@@ -81,7 +83,7 @@ class _Frontier:
         self.is_known = False
         self.pause = _AT_FIRST
         self.claims = 0
-        self.looked_at = self.swept_at = -_SELDOM
+        self.looked_at, self.sweep_at = -_SELDOM, 0.0
 
     def is_due(self, now: float, *, idle: bool) -> bool:
         since = now - self.looked_at
@@ -90,7 +92,7 @@ class _Frontier:
         return since >= 1.0 and self.claims > 0 if idle else since >= _OFTEN and self.claims >= _CLAIMS
 
     def look(self, ask: Ask, pool: str, type_: str, now: float) -> None:
-        is_sweep = now - self.swept_at >= _SELDOM
+        is_sweep = now >= self.sweep_at
         marks = _array([_BOTTOM] * RANKS) if is_sweep else self.text
         self.looked_at, self.claims = now, 0
         bound, number = self.seen or (0, _NEVER)
@@ -98,7 +100,8 @@ class _Frontier:
         if firsts is not None:
             self.text = _array([bound if first is None else min(first, bound) for first in firsts])
             self.is_known = True
-            self.swept_at = now if is_sweep else self.swept_at
+            if is_sweep:
+                self.sweep_at = now + max(_SELDOM, _SHARE * (time.monotonic() - now))
         if firsts is not None or self.seen is None:
             self.seen = newest, mine
         self.pause = _AT_FIRST if self.is_known else min(_SELDOM, 2 * self.pause)

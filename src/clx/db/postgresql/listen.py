@@ -28,6 +28,10 @@ log = logging.getLogger("clx.doorbell")
 
 WINDOW = 0.02
 """Seconds between two messages of one process."""
+_LONGER = 0.05
+"""The same for one that has very much to say: who hears it is at work anyway."""
+_MUCH = 4
+"""Rings in one message."""
 CHANNEL = "clx"
 NOTIFY = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', $1)"
 """A hint need not outlive a crash of the server: nobody waits for the disk because of it."""
@@ -55,7 +59,8 @@ class PostgresDoorbell(LocalDoorbell):
         self._guard = threading.RLock()
         self._pending: set[str] = set()
         self._ended_jobs: set[int] = set()
-        self._sent_at = -WINDOW
+        self._send_at = 0.0
+        self._rings = 0
         self._ended = False
         self._hears = False  # who only says something is not woken by what all others say
         self._is_heard = False
@@ -85,7 +90,8 @@ class PostgresDoorbell(LocalDoorbell):
             is_due = bool(self._pending or self._ended_jobs)
             self._pending |= words
             self._ended_jobs |= ended
-            if time.monotonic() - self._sent_at < WINDOW:
+            self._rings += 1
+            if time.monotonic() < self._send_at:
                 if not is_due:  # else the thread knows when to send
                     self._start()
                     self._wake()
@@ -95,7 +101,8 @@ class PostgresDoorbell(LocalDoorbell):
             self._notify(payloads)
 
     def _take(self) -> list[str]:
-        self._sent_at = time.monotonic()
+        self._send_at = time.monotonic() + (_LONGER if self._rings > _MUCH else WINDOW)
+        self._rings = 0
         words, self._pending = self._pending, set()
         ended, self._ended_jobs = self._ended_jobs, set()
         return list(_messages(self._me, [*sorted(words), *_in_rows(ended)]))
@@ -166,7 +173,7 @@ class PostgresDoorbell(LocalDoorbell):
 
     def _due_in(self) -> float | None:
         with self._guard:
-            return max(0.0, self._sent_at + WINDOW - time.monotonic()) if self._pending or self._ended_jobs else None
+            return max(0.0, self._send_at - time.monotonic()) if self._pending or self._ended_jobs else None
 
     def _send_pending(self, raw: Any, *, at_once: bool = False) -> None:
         with self._guard:

@@ -21,6 +21,8 @@ LARGE = 64 << 10
 """Characters from which on a value's text is an artifact of its own."""
 LARGEST = 256 << 20
 """Bytes of the largest text."""
+_TABLE = '{"$a":["arrow",'
+"""How a table begins; in no text of a user's, where each quotation mark has a backslash before it."""
 _LAZY = {"File": "files", "codec": "objects", "register_hint": "objects"}
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -88,7 +90,26 @@ def _as_artifact(text: str, files: Files | None) -> str:
     if len(data) > LARGEST:
         fact = f"{len(data) >> 20:,} MiB of text."
         raise Refusal(fact, "Send it as an array, a table, bytes, or a file (clx.File).")
-    return f'{{"$large":["{need(files).put_bytes(data)}",{len(data)}]}}'
+    named = artifacts_of(text)  # in sight of whoever looks for what a row needs
+    also = f",[{','.join(map(quoted, named))}]" if named else ""
+    return f'{{"$large":["{need(files).put_bytes(data)}",{len(data)}{also}]}}'
+
+
+def artifacts_of(text: str) -> list[str]:
+    """The digests of the artifacts that a canonical text names, in order; those that a large one of them names, too."""
+    if '"$' not in text:
+        return []
+    import re
+
+    digest = '"([0-9a-f]{64})"'
+    forms = (
+        rf'"\$(?:bytes|file)":\[{digest}',
+        rf'"\$large":\[{digest},\d+(?:,\[([^]]*)\])?',
+        rf'"\$a":\["arrow",\[{digest}',
+        rf'"\$a":\["npy",.*?,\[[\d,]*\],{digest}\]',
+    )
+    groups = (each for found in re.finditer("|".join(forms), text) for each in found.groups() if each)
+    return list(dict.fromkeys(each.strip('"') for group in groups for each in group.split(",")))
 
 
 def restore(parsed: Any, hint: Any = Any, path: str = "value", files: Files | None = None) -> Any:
@@ -132,6 +153,10 @@ def key_of(name: str, version: str, canonical_arguments: str) -> str:
     """The key of a task call: 64 hexadecimal digits, the same for all equal calls."""
     from hashlib import sha256
 
+    if _TABLE in canonical_arguments:
+        import re
+
+        canonical_arguments = re.sub(rf'{re.escape(_TABLE)}\["[0-9a-f]{{64}}",\d+\],', _TABLE, canonical_arguments)
     return sha256(f"clx-call/1\0{name}\0{version}\0{canonical_arguments}".encode()).hexdigest()
 
 
@@ -143,8 +168,8 @@ def _see(hint: Any) -> None:
 
 def _large(data: Any, files: Files | None) -> Any:
     try:
-        digest, size = as_type(list, data, 2)
-    except TypeError as error:
+        digest, size = as_type(list, data)[:2]
+    except (TypeError, ValueError) as error:
         raise Refusal(f"$large holds no value: {error}") from error
     if type(size) is int and size > LARGEST:
         raise Refusal(f"{size >> 20:,} MiB of text are more than any value has.")

@@ -8,34 +8,32 @@ from __future__ import annotations
 
 import math
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator
-from mmap import ACCESS_READ, mmap
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from mmap import mmap
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
 from clx.routines.codecs.canonical import (
     Files,
+    NoFiles,
     Refusal,
     Sink,
     Writer,
     alone,
     as_type,
-    find_object,
     list_text,
     need,
     quoted,
 )
+from clx.routines.codecs.mapping import MAPPED, MAPPED_FROM, map_object
 
-MAPPED_FROM = 64 << 10
-"""Bytes from which on an object is mapped and not read."""
-UNREAD_FROM = 64 << 20
-"""Bytes from which on its digest is not looked at again: that would take as long as the first time."""
 _BLOCK = 16 << 20
-_MAPPED: WeakKeyDictionary[mmap, tuple[str, int, int]] = WeakKeyDictionary()
-"""Objects that are mapped → digest, bytes, where they lie in memory."""
+_SENT: dict[int, ref[Any]] = {}
+"""Large arrays that were sent, as long as they live, by their ids."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -129,41 +127,54 @@ READ = {"$n": alone(_scalar)}
 
 
 def _array_text(value: Array, files: Sink | None, depth: int) -> str:  # noqa: ARG001
-    dtype = _little(value.dtype)
-    digest = _known(value, dtype, need(files))
+    dtype, sink = _little(value.dtype), need(files)
+    digest = None if isinstance(sink, NoFiles) else _known(value, dtype, sink)
     if digest is None:
-        digest, _ = need(files).put_buffers(_buffers(value.view(np.ndarray), dtype))
+        digest, _ = sink.put_written(lambda stream: _write(value.view(np.ndarray), dtype, stream.write))
     shape = ",".join(map(str, value.shape))
     return f'{{"$a":["npy",{_dtype_text(dtype)},[{shape}],"{digest}"]}}'
 
 
-def _buffers(array: Array, dtype: np.dtype[Any]) -> Iterator[Array]:
+def _write(array: Array, dtype: np.dtype[Any], write: Callable[[Any], Any]) -> None:
     """The elements as they are sent: as they lie in memory if they lie so, else some at a time."""
     if array.nbytes == 0:
         return
     if array.dtype == dtype and array.flags.c_contiguous and dtype.fields is None:
-        yield array.reshape(-1).view(np.uint8)
-        return
-    if array.ndim == 0 or array.nbytes <= _BLOCK:
+        write(array.reshape(-1).view(np.uint8))
+    elif array.ndim == 0 or array.nbytes <= _BLOCK:
         block = np.zeros(array.shape, dtype)  # so that what lies between fields is nothing
         block[...] = array
-        yield block.reshape(-1).view(np.uint8)
-        return
-    rows = max(1, _BLOCK * len(array) // array.nbytes)
-    for start in range(0, len(array), rows):
-        yield from _buffers(array[start : start + rows], dtype)
+        write(block.reshape(-1).view(np.uint8))
+    else:
+        rows = max(1, _BLOCK * len(array) // array.nbytes)
+        for start in range(0, len(array), rows):
+            _write(array[start : start + rows], dtype, write)
 
 
 def _known(array: Array, dtype: np.dtype[Any], files: Sink) -> str | None:
-    """The digest of an array that is an object of the store, all of it and unchanged."""
+    """The digest of a large array that is an object of the store, all of it and unchanged."""
+    if array.nbytes < MAPPED_FROM or not array.flags.c_contiguous or array.dtype != dtype or dtype.fields is not None:
+        return None
     base: Any = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    digest, size, address = _MAPPED.get(base, ("", 0, 0)) if isinstance(base, mmap) else ("", 0, 0)
-    is_whole = array.nbytes == size and array.__array_interface__["data"][0] == address
-    if digest and is_whole and array.flags.c_contiguous and array.dtype == dtype and files.has(digest, size):
-        return digest
-    return None
+    digest = MAPPED.get(base) if isinstance(base, mmap) else None
+    if digest is None or (array.nbytes, _address(array)) != (len(base), _address(np.frombuffer(base, np.uint8))):
+        digest = _digest_of_one_sent_before(array)
+    return digest if digest and files.holds(digest, array.nbytes) else None
+
+
+def _digest_of_one_sent_before(array: Array) -> str:
+    """Of an array that was sent before: it may still be the same, and reading takes less than writing."""
+    sent, name = _SENT.get(id(array)), id(array)
+    if sent is not None and sent() is array:
+        return sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+    _SENT[name] = ref(array, lambda _: _SENT.pop(name, None))
+    return ""
+
+
+def _address(array: Array) -> int:
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
 def read(data: Any, files: Files | None, depth: int) -> Array:  # noqa: ARG001
@@ -178,23 +189,3 @@ def read(data: Any, files: Files | None, depth: int) -> Array:  # noqa: ARG001
         found.flags.writeable = False
         return found
     return np.frombuffer(map_object(need(files), digest, size), dtype).reshape(shape)
-
-
-def map_object(files: Files, digest: Any, size: Any) -> mmap | bytes:
-    """The bytes of an object; those of a large one are read when they are used.
-
-    Raises:
-        Refusal: it has another size.
-        ArtifactError: it is missing or damaged.
-    """
-    find_object(files, digest, size)
-    if size < MAPPED_FROM:
-        return files.get_bytes(digest)
-    if size < UNREAD_FROM:
-        files.require_whole(digest)
-    with files.reader(digest) as stream:
-        found = mmap(stream.fileno(), 0, access=ACCESS_READ)
-    if len(found) != size:
-        raise Refusal(f"artifact {digest[:12]} has {len(found)} bytes, not {size}.")
-    _MAPPED[found] = (digest, size, np.frombuffer(found, np.uint8).__array_interface__["data"][0])
-    return found

@@ -32,8 +32,8 @@ class Sink(Protocol):
 
     def put_bytes(self, data: bytes) -> str: ...
     def put_file(self, source: Path, digest: str | None = None) -> tuple[str, int]: ...
-    def put_buffers(self, buffers: Iterable[Any]) -> tuple[str, int]: ...
-    def has(self, digest: str, size: int | None = None) -> bool: ...
+    def put_written(self, write: Callable[[Any], None]) -> tuple[str, int]: ...
+    def holds(self, digest: str, size: int) -> bool: ...
 
 
 class Files(Sink, Protocol):
@@ -64,11 +64,11 @@ class NoFiles:
         source.stat()
         return "0" * 64, 0
 
-    def put_buffers(self, buffers: Iterable[Any]) -> tuple[str, int]:  # noqa: ARG002
+    def put_written(self, write: Callable[[Any], None]) -> tuple[str, int]:  # noqa: ARG002
         self.was_asked = True
         return "0" * 64, 0
 
-    def has(self, digest: str, size: int | None = None) -> bool:  # noqa: ARG002
+    def holds(self, digest: str, size: int) -> bool:  # noqa: ARG002
         self.was_asked = True
         return True
 

@@ -88,7 +88,7 @@ def writer(kind: type) -> Writer | None:
 
 def _write(value: File, files: Sink | None, depth: int) -> str:  # noqa: ARG001
     digest, size = value._digest, value._size
-    if not digest or not need(files).has(digest, size):
+    if not digest or not need(files).holds(digest, size):
         try:
             digest, size = need(files).put_file(value.path)
         except OSError as error:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,30 +33,58 @@ class Child:
     Args:
         routines: what it may run, by id; nothing else is.
         recycle: bytes by which it may have grown before another takes its place.
+        mark: what ends the output of each function.
     """
 
-    def __init__(self, wire: Wire, routines: Mapping[str, Routine[..., Any]], store: ArtifactStore, recycle: int):
-        self._wire, self._routines, self._store, self._recycle = wire, routines, store, recycle
+    def __init__(
+        self, wire: Wire, routines: Mapping[str, Routine[..., Any]], store: ArtifactStore, recycle: int, mark: bytes
+    ) -> None:
+        self._wire, self._routines, self._store, self._recycle, self._mark = wire, routines, store, recycle, mark
+        self._key: Any = None
         self._peak = offspring.peak_memory()
         self._held = offspring.memory()
         self._surroundings = _Surroundings()
         TELL.set(self._tell)
 
     def serve(self) -> None:
-        """Answer each question: ``[type, payload]`` with ``["done"|"failed", …, what is left behind, peak memory]``."""
+        """Answer each question ``[key, type, payload]``, in turn.
+
+        The answer is ``[key, "done"|"failed", …, what is left behind, peak memory]``; before it the mark is set in the
+        output. ``["forget"]`` takes back all that was asked and not begun. Where something is left behind nothing else
+        is begun: another process takes its place.
+        """
         self._wire.send("ready")
-        while (asked := self._wire.receive()) is not None:
-            answer = self._run(*asked)
+        asked: deque[list[Any]] = deque()
+        while self._hear(asked):
+            self._key, type_, payload = asked.popleft()
+            answer = self._run(type_, payload)
             self._surroundings.flush()
             left = self._surroundings.left() or self._grown()
             peak = offspring.peak_memory()
-            self._wire.send(*answer, left, peak)
+            os.write(self._surroundings.log, self._mark)
+            self._wire.send(self._key, *answer, left, peak)
+            if left:
+                asked.clear()
+                while self._wire.fill():  # until it is ended
+                    pass
             if peak > self._peak + _GROWTH:
                 offspring.forget_peak()
                 self._peak = offspring.peak_memory()
 
+    def _hear(self, asked: deque[list[Any]]) -> bool:
+        """Take what was asked meanwhile, and wait where that is nothing; false when nobody will ask any more."""
+        while self._wire.fill(wait=not asked):
+            while (said := self._wire.next()) is not None:
+                if said[0] == "forget":
+                    asked.clear()
+                else:
+                    asked.append(said)
+            if asked:
+                return True
+        return False
+
     def _tell(self, progress: dict[str, Any]) -> None:
-        self._wire.send("progress", progress)
+        self._wire.send(self._key, "progress", progress)
 
     def _run(self, type_: str, payload: bytes) -> list[Any]:
         routine = self._routines[type_]
@@ -87,6 +116,8 @@ class _Surroundings:
     """What a function may have changed for those after it."""
 
     def __init__(self) -> None:
+        self.log = os.dup(1)  # the way to the worker, whatever becomes of 1 and 2
+        self._log_is = _which(1)
         self._threads = threading.active_count()
         self._directory = os.getcwd()  # noqa: PTH109
         self._variables = dict(self._own_variables())
@@ -131,6 +162,9 @@ class _Surroundings:
             sys.path[:] = self._path
         if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
             sys.stdin, sys.stdout, sys.stderr = self._streams
+        for number in (1, 2):
+            if _which(number) != self._log_is:
+                os.dup2(self.log, number)
         offspring.stop_timer()
         offspring.set_handlers(self._handlers)
         os.umask(self._mask)
@@ -140,6 +174,15 @@ class _Surroundings:
         for name in os.environ.keys() - known.keys():
             del os.environ[name]
         os.environ.update(known)
+
+
+def _which(descriptor: int) -> tuple[int, int]:
+    """Which file a descriptor is of."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:  # it was closed
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
 
 
 def begin(wire: Wire, routines: Mapping[str, Routine[..., Any]], store: ArtifactStore, spec: Mapping[str, Any]) -> None:
@@ -155,4 +198,4 @@ def begin(wire: Wire, routines: Mapping[str, Routine[..., Any]], store: Artifact
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:  # else all children draw the same numbers
         numpy.seed()
-    Child(wire, routines, store, int(spec["recycle"])).serve()
+    Child(wire, routines, store, int(spec["recycle"]), spec["mark"]).serve()

@@ -30,6 +30,8 @@ from clx.routines.tasks import child
 from clx.routines.tasks.wire import Wire
 from clx.settings.schema import ArtifactsSettings
 
+_FIND_IT = "Correct python.modules, or name the directory it lies in: clx config set python.path DIRECTORY"
+
 
 class Keeper:
     """Starts and ends the child of one worker.
@@ -170,7 +172,8 @@ def main(*numbers: str) -> int:
     try:
         routines = load(spec["modules"], spec["path"])
     except ClxError as error:
-        wire.send("failed", error.fact, error.next_step)
+        is_missing = error.fact.startswith("There is no module")
+        wire.send("failed", error.fact, _FIND_IT if is_missing else error.next_step)
         return error.exit_code
     if len(numbers) > 1:
         _be_child(spec, routines, wire, int(numbers[1]))

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import time
+from collections import deque
 from pathlib import Path
 
 from clx.artifacts.store import ArtifactStore
-from clx.workers.run_logs import live_log, naming
+from clx.workers.run_logs import naming
 
 HALF = 512 << 10
 """Bytes that are kept of the beginning, and of the end."""
 SHORT = 4000
 """Bytes that the row of a run holds itself; what is longer is an artifact that it names."""
-_LIVE_AFTER = 0.25
-"""Seconds after which a run's output is written to a file, to be followed."""
 _MORE = b"\n... (the end of a long output is shown when the run has ended)\n"
 
 
 class Output:
-    """The output of one run.
+    """The output of one run."""
 
-    Args:
-        folder: where the file lies that others follow while it runs.
-    """
-
-    def __init__(self, folder: Path, job_id: int, run: int) -> None:
-        self._live = live_log(folder, job_id, run)
+    def __init__(self) -> None:
+        self._live: Path | None = None
         self._head, self._tail, self._size = bytearray(), bytearray(), 0
-        self._written = -1
-        self._live_at = time.monotonic() + _LIVE_AFTER
+        self._written = 0
 
     def add(self, data: bytes) -> None:
         """It has written *data*."""
@@ -50,15 +43,16 @@ class Output:
         between = f"\n... {left_out} bytes were left out here ...\n".encode() if left_out else b""
         return bytes(self._head + between + tail)
 
-    def show(self) -> None:
-        """Write what is new to the file, once the run has lasted for a while; a full disk stops no run."""
-        if time.monotonic() < self._live_at or self._written == len(self._head) + bool(self._tail):
+    def show(self, file: Path) -> None:
+        """Write what is new to the *file* where it is followed; a full disk stops no run."""
+        if self._written == len(self._head) + bool(self._tail):
             return
-        new = bytes(self._head[max(self._written, 0) :]) + (_MORE if self._tail else b"")
+        self._live = file
+        new = bytes(self._head[self._written :]) + (_MORE if self._tail else b"")
         self._written = len(self._head) + bool(self._tail)
         with contextlib.suppress(OSError):
-            self._live.parent.mkdir(parents=True, exist_ok=True)
-            with self._live.open("ab") as stream:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab") as stream:
                 stream.write(new)
 
     def keep(self, store: ArtifactStore) -> str | None:
@@ -77,9 +71,40 @@ class Output:
             store.share([digest])
             return naming(digest, len(data), readable(data[-SHORT:]))
         finally:
-            if self._written >= 0:
+            if self._live is not None:
                 with contextlib.suppress(OSError):
                     self._live.unlink()
+
+
+class Stream:
+    """What a child writes, cut into the outputs of its runs by the mark that it sets after each.
+
+    Args:
+        mark: that nothing else writes.
+    """
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._rest = b""
+        self._ended: deque[Output] = deque()
+        self.output = Output()
+        """That of the run at hand."""
+
+    def add(self, data: bytes) -> None:
+        """The child has written *data*."""
+        *ended, data = (self._rest + data).split(self._mark)
+        for each in ended:
+            self.output.add(each)
+            self._ended.append(self.output)
+            self.output = Output()
+        begun = data.rfind(self._mark[:1], -len(self._mark))
+        held_back = begun >= 0 and self._mark.startswith(data[begun:])  # the mark has not come whole
+        self._rest = data[begun:] if held_back else b""
+        self.output.add(data[:begun] if held_back else data)
+
+    def take(self) -> Output | None:
+        """The output of the run that ended first and was not taken; None where its mark has not come yet."""
+        return self._ended.popleft() if self._ended else None
 
 
 def readable(data: bytes) -> str:

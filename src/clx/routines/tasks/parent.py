@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -33,6 +34,10 @@ from clx.workers.liveness import time_limit
 log = logging.getLogger("clx.worker")
 
 _CANCELLED, _GIVEN_UP = "cancelled", "given up"
+_AHEAD = 16
+"""Tasks that the child is asked for ahead at most, so that it need not wait between two."""
+_SHARE = 4
+"""Of those that fit into the time for which a result may wait, one of so many is."""
 _TELL_EVERY = 0.2
 """Seconds between two times that the table is told how far a run is."""
 _AGAIN = "Look at its output: clx jobs logs {id}"
@@ -52,6 +57,11 @@ class Held(ClaimedJobs):
         """Job and run of what is being done."""
         with self._lock:
             return None if self._running is None else (self._running.id, self._running.run)
+
+    def ahead(self, count: int) -> list[Job]:
+        """The next of what waits, so many at most."""
+        with self._lock:
+            return list(islice(self._waiting, count))
 
     def poke(self) -> None:
         """End a wait."""
@@ -106,12 +116,17 @@ class TaskWorker(Consumer):
         system.hold_back_signals(hold=False)  # from its row until here: now they end it in order
         super()._serve(until_idle=until_idle, until_done=until_done)
 
+    def _leave(self) -> None:
+        if self.process is not None:
+            self.process.stop()  # what is handed back is not to be begun here any more
+        super()._leave()
+
     # -- one run ----------------------------------------------------------------------------------
 
     def _do(self, job: Job) -> Report | None:
         assert self.process is not None
-        payload, seconds = msgspec.json.encode(job.payload), time_limit(job, self._jobs)
-        outcome = self.process.run((job.id, job.run), job.type, payload, seconds, self._tell_progress, self._look)
+        ahead = self._claimed.ahead(min(_AHEAD, self._room // _SHARE))
+        outcome = self.process.run([job, *ahead], time_limit(job, self._jobs), self._tell_progress, self._look)
         return self._report(job, outcome)
 
     def _report(self, job: Job, outcome: Outcome) -> Report | None:
@@ -172,11 +187,18 @@ class TaskWorker(Consumer):
     def _rest(self, seconds: float) -> None:
         super()._rest(seconds if self._progress is None else min(seconds, _TELL_EVERY))
 
+    def _hand_back(self) -> None:
+        if self.process is not None:
+            self.process.forget()
+        super()._hand_back()
+
     def _end_cancelled(self, job_id: int, run: int) -> None:
         """One that runs is ended, and reported by who waits for it."""
         if self._claimed.at_work() == (job_id, run) and self.process is not None:
             self.process.end((job_id, run), _CANCELLED)
         else:
+            if self.process is not None:
+                self.process.forget()
             super()._end_cancelled(job_id, run)
 
     def _give_up(self) -> None:

@@ -10,20 +10,29 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+from clx.db.jobs import Job
 from clx.errors import UsageError, WorkerStartupError
 from clx.platforms import system
 from clx.platforms.oom import OomWatch
-from clx.routines.tasks.output import Output
+from clx.routines.tasks.output import Output, Stream
 from clx.routines.tasks.wire import Wire
+from clx.workers.run_logs import live_log
 
 GRACE = 0.5
 """Seconds that a function, and what it has started, has to end after SIGTERM."""
 _LOOK = 0.2
 """Seconds between two looks at a run that goes on."""
+_SHORT = 0.005
+"""Seconds for which the output of a run is left where it is: most runs are over then."""
+_LIVE_AFTER = 0.25
+"""Seconds after which a run's output is written to a file, to be followed."""
 _CHUNK = 1 << 18
 _AT_ONCE = 8
 """Chunks of output that are read before anything else is looked at."""
@@ -68,55 +77,87 @@ class TaskProcess:
     """
 
     def __init__(self, spec: Mapping[str, Any], state: Path, startup: float) -> None:
-        self._spec, self._state, self._startup = spec, state, startup
+        self._spec = {**spec, "mark": b"\0" + os.urandom(16).hex().encode() + b"\n"}
+        self._state, self._startup = state, startup
         self._alarm = system.Alarm()
         self._asked: tuple[Key, str] | None = None
         self._child: Wire | None = None
         self._code: int | None = None
         self._descriptor = -1
-        self._log: Output | None = None
+        self._selector: selectors.BaseSelector
+        self._without_output: selectors.BaseSelector
+        self._stream = Stream(b"")
+        self._sent: deque[Key] = deque()
+        self._is_forgotten = False
         self._begin()
 
     def run(
-        self,
-        key: Key,
-        type_: str,
-        payload: bytes,
-        seconds: float,
-        progress: Callable[[Any], None],
-        look: Callable[[], None],
+        self, jobs: Sequence[Job], seconds: float, progress: Callable[[Any], None], look: Callable[[], None]
     ) -> Outcome:
-        """Have a function run, for so many *seconds* at most.
+        """Have the function of the first of *jobs* run, for so many *seconds* at most; then the others may begin.
 
         Args:
+            jobs: those after the first are short ones, which the next calls ask for.
             progress: is told how far it is.
             look: is called now and again while it goes on.
 
         Raises:
             UsageError, WorkerStartupError: there is no child, and none can be started.
         """
-        child = self._require_child()
-        output = self._log = Output(self._state, *key)
-        ends_at = time.monotonic() + seconds
-        with contextlib.suppress(OSError):  # it is gone: the keeper tells
-            child.send(type_, payload)
+        key = (jobs[0].id, jobs[0].run)
+        if self._sent and self._sent[0] != key:  # others are not wanted any more: who knows what it has begun
+            self._end_child(0.0)
+        if self._code is None or not self._sent:
+            self._answers = self._require_child()
+            self._ask(self._answers, jobs)
+        # else it was asked for ahead, and the child has died since; what it had answered counts
+        child, began = self._answers, time.monotonic()
+        selector = self._without_output
         while True:
-            self._pump(min(_LOOK, max(0.0, ends_at - time.monotonic())))
             while (said := child.next()) is not None:
-                if said[0] != "progress":
-                    return self._answered(said, output)
-                progress(said[1])
+                if said[1] != "progress":
+                    return self._answered(said[1:])
+                progress(said[2])
             if self._code is not None:
-                return self._died(output)
-            if self._asked is not None and self._asked[0] == key:
-                self._end_child(GRACE)
-                return Outcome(self._asked[1], None, output)
-            if time.monotonic() >= ends_at:
-                self._end_child(GRACE)
-                return Outcome("timeout", None, output)
-            self._memory.look()
-            output.show()
-            look()
+                return self._died()
+            self._pump(selector, _SHORT if selector is self._without_output else _rest(began + seconds))
+            lasted = time.monotonic() - began
+            if lasted >= _SHORT:
+                if why := self._is_over(key, lasted >= seconds):
+                    return self._ended(why)
+                selector = self._selector
+                self._watch(key, lasted)
+                look()
+
+    def _is_over(self, key: Key, overran: bool) -> str:
+        """Why a run is to be ended; empty where it is not."""
+        if self._asked is not None and self._asked[0] == key:
+            return self._asked[1]
+        return "timeout" if overran else ""
+
+    def _watch(self, key: Key, lasted: float) -> None:
+        self._memory.look()
+        if lasted >= _LIVE_AFTER:
+            self._stream.output.show(live_log(self._state, *key))
+
+    def _ask(self, child: Wire, jobs: Sequence[Job]) -> None:
+        known = set(self._sent)
+        with contextlib.suppress(OSError):  # it is gone: the keeper tells
+            for job in jobs:
+                if (job.id, job.run) not in known:
+                    self._sent.append((job.id, job.run))
+                    child.send((job.id, job.run), job.type, msgspec.json.encode(job.payload))
+
+    def forget(self) -> None:
+        """Let nothing begin that was asked for ahead; any thread may say so.
+
+        What begins at this very moment is ended as soon as the one before it has answered.
+        """
+        child = self._child
+        if child is not None and len(self._sent) > 1 and not self._is_forgotten:
+            with contextlib.suppress(OSError):
+                child.send("forget")
+            self._is_forgotten = True
 
     def end(self, key: Key, why: str) -> None:
         """End the function of a run, if it is that one's; any thread may ask."""
@@ -129,29 +170,38 @@ class TaskProcess:
             self._end_child(GRACE)
         self._forget_keeper()
 
-    def _answered(self, said: list[Any], output: Output) -> Outcome:
-        self._drain()
+    def _answered(self, said: list[Any]) -> Outcome:
+        self._sent.popleft()
         *answer, left, peak = said
-        if left:
-            self._end_child(GRACE)
+        while (output := self._stream.take()) is None and self._drain():
+            pass
+        output = output or self._stream.output
+        if left or self._is_forgotten:
+            self._end_child(GRACE if left else 0.0)
         if answer[0] == "done":
             return Outcome("done", answer[1], output, peak_memory=peak)
         _, error, again, delay = answer
         return Outcome("failed", error, output, again, delay, peak)
 
-    def _died(self, output: Output) -> Outcome:
-        assert self._code is not None
-        by_memory = self._code == -system.KILL and self._memory.killed()
-        return Outcome("died", told(self._code) + (", probably out of memory" if by_memory else ""), output)
+    def _died(self) -> Outcome:
+        code, self._code = self._code or 0, None
+        self._sent.clear()
+        by_memory = code == -system.KILL and self._memory.killed()
+        words = told(code) + (", probably out of memory" if by_memory else "")
+        return Outcome("died", words, self._stream.take() or self._stream.output)
+
+    def _ended(self, why: str) -> Outcome:
+        self._end_child(GRACE)
+        return Outcome(why, None, self._stream.take() or self._stream.output)
 
     # -- what comes -------------------------------------------------------------------------------
 
-    def _pump(self, seconds: float) -> None:
+    def _pump(self, selector: selectors.BaseSelector, seconds: float) -> None:
         """Take what comes within *seconds*, or at once."""
-        for key, _ in self._selector.select(seconds):
+        for key, _ in selector.select(seconds):
             if key.fileobj is self._child:
                 if not self._child.fill():
-                    self._end_child(GRACE)
+                    self._finish_child(GRACE)
                     return  # what else was ready is not there any more
             elif key.fileobj is self._control:
                 self._hear()
@@ -161,20 +211,26 @@ class TaskProcess:
             else:
                 self._drain()
 
-    def _drain(self) -> None:
-        """Read what the child has written."""
-        for _ in range(_AT_ONCE if self._descriptor >= 0 else 0):
+    def _drain(self) -> bool:
+        """Read what the child has written; false where that is nothing."""
+        for number in range(_AT_ONCE if self._descriptor >= 0 else 0):
             try:
                 data = os.read(self._descriptor, _CHUNK)
             except BlockingIOError:
-                return
+                return number > 0
             if not data:
-                self._selector.unregister(self._descriptor)
-                os.close(self._descriptor)
-                self._descriptor = -1
-                return
-            if self._log is not None:
-                self._log.add(data)
+                self._close_output()
+                return number > 0
+            self._stream.add(data)
+            if len(data) < _CHUNK // 4:
+                return True
+        return self._descriptor >= 0
+
+    def _close_output(self) -> None:
+        if self._descriptor >= 0:
+            self._selector.unregister(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _hear(self) -> None:
         """Hear from the keeper that the child has ended, or that itself has."""
@@ -195,9 +251,10 @@ class TaskProcess:
                 words, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()], start_new_session=True
             )
         self._control = Wire(mine, takes_descriptors=True)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._alarm, selectors.EVENT_READ)
-        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector, self._without_output = selectors.DefaultSelector(), selectors.DefaultSelector()
+        for selector in (self._selector, self._without_output):
+            selector.register(self._alarm, selectors.EVENT_READ)
+            selector.register(self._control, selectors.EVENT_READ)
         with contextlib.suppress(OSError):
             self._control.send(self._spec)
         said = self._said()
@@ -208,16 +265,14 @@ class TaskProcess:
 
     def _require_child(self) -> Wire:
         """The child; another where it has ended in its sleep."""
-        self._log = None
-        if self._child is not None:
-            self._pump(0.0)
+        if self._child is not None and not self._sent:
+            self._pump(self._without_output, 0.0)
         if self._keeper.poll() is not None:
             self._forget_keeper()
             self._begin()
         if self._child is None:
             self._start()
         assert self._child is not None
-        self._code = None
         return self._child
 
     def _start(self) -> None:
@@ -228,21 +283,24 @@ class TaskProcess:
         assert self._control.descriptors is not None
         number, self._descriptor = self._control.descriptors
         self._control.descriptors.clear()
-        for each in (number, self._descriptor):
-            os.set_inheritable(each, False)
+        for descriptor in (number, self._descriptor):
+            os.set_inheritable(descriptor, False)
         system.widen_pipe(self._descriptor, 1 << 20)
         os.set_blocking(self._descriptor, False)
         self._child = Wire(socket.socket(fileno=number))
         self._memory = OomWatch()
-        self._selector.register(self._child, selectors.EVENT_READ)
+        self._stream = Stream(self._spec["mark"])
+        for each in (self._selector, self._without_output):
+            each.register(self._child, selectors.EVENT_READ)
         self._selector.register(self._descriptor, selectors.EVENT_READ)
         ends_at = time.monotonic() + self._startup
         while (said_by_child := self._child.next()) is None:
             self._code = None
-            self._pump(0.05)
+            self._pump(self._selector, 0.05)
             if self._child is None or time.monotonic() > ends_at:
                 raise WorkerStartupError(f"A process for tasks did not start: {told(self._code or 0)}.", _ADVICE)
         assert said_by_child[0] == "ready"
+        self._code = None
 
     def _said(self) -> list[Any]:
         """The next thing that the keeper says."""
@@ -259,13 +317,24 @@ class TaskProcess:
                 )
         return said
 
+    def stop(self) -> None:
+        """Let nothing go on that was asked for and not waited for."""
+        if self._sent:
+            self._end_child(0.0)
+
     def _end_child(self, grace: float) -> None:
-        """End the child with all that came from it."""
+        """End the child with all that came from it, and forget how it ended, and what it was asked."""
+        self._finish_child(grace)
         self._code = None
+        self._sent.clear()
+
+    def _finish_child(self, grace: float) -> None:
+        """End the child with all that came from it."""
         with contextlib.suppress(OSError):
             self._control.send("end", grace)
         if self._child is not None:
             self._selector.unregister(self._child)
+            self._without_output.unregister(self._child)
         while self._child is not None:
             for key, _ in self._selector.select(1.0):
                 if key.fileobj is self._control:
@@ -276,27 +345,33 @@ class TaskProcess:
                     self._drain()
 
     def _forget_child(self) -> None:
-        self._drain()
+        while self._drain():
+            pass
+        self._is_forgotten = False
         if self._child is not None:
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(self._child)
+            self._child.fill(wait=False)  # what it has answered before counts
+            for each in (self._selector, self._without_output):
+                with contextlib.suppress(KeyError):
+                    each.unregister(self._child)
             self._child.close()
             self._child = None
-        if self._descriptor >= 0:
-            self._selector.unregister(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close_output()
 
     def _forget_keeper(self) -> int:
         """Let the keeper end, which ends the child with all that came from it; how it ended."""
         self._forget_child()
         self._selector.close()
+        self._without_output.close()
         self._control.close()
         try:
             return self._keeper.wait(2 * GRACE + 1.0)
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             return self._keeper.wait()
+
+
+def _rest(ends_at: float) -> float:
+    return min(_LOOK, max(0.0, ends_at - time.monotonic()))
 
 
 def told(code: int) -> str:

@@ -54,14 +54,22 @@ class Wire:
                 return None
         return found
 
-    def fill(self) -> bool:
-        """Take what has come, waiting until something has; false when the other end is gone."""
+    def fill(self, *, wait: bool = True) -> bool:
+        """Take what has come; false when the other end is gone.
+
+        Args:
+            wait: until something has come; else it is true also where nothing has.
+        """
         try:
-            if self.descriptors is None:
+            if not wait:
+                chunk = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
+            elif self.descriptors is None:
                 chunk = self._socket.recv(_CHUNK)
             else:
                 chunk, found, _, _ = socket.recv_fds(self._socket, _CHUNK, 8)
                 self.descriptors += found
+        except BlockingIOError:
+            return True
         except ConnectionError:
             return False
         self._buffer += chunk

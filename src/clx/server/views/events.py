@@ -92,9 +92,7 @@ class Events:
         """One who watches, until he goes, is too slow, or the server ends."""
         if len(self._listeners) >= MOST_LISTENERS:
             raise Refusal(503, "Too many watch already.", "Try again in 5 s.", retry_after="5")
-        listener = Listener()
-        for event in self._missed(Headers(scope=scope).get("last-event-id", "")):
-            listener.tell(event)
+        listener = self._listener(scope)
         self._listeners.add(listener)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch())
@@ -114,6 +112,13 @@ class Events:
         finally:
             self._listeners.discard(listener)
             await told.aclose()
+
+    def _listener(self, scope: Scope) -> Listener:
+        """Who asks, with what he has missed."""
+        listener = Listener()
+        for event in self._missed(Headers(scope=scope).get("last-event-id", "")):
+            listener.tell(event)
+        return listener
 
     async def _tell(self, listener: Listener, access: Access, caller: Caller) -> AsyncGenerator[bytes, None]:
         yield b"retry: 2000\n\n"

@@ -1,37 +1,39 @@
-"""The page: what the table holds, live, with a place for what others mount; and the form that asks for a token."""
+"""The page: its sections in one frame, the files it consists of, and the form that asks for a token."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from typing import Any
+from urllib.parse import parse_qs, quote
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from clx import __version__
+from clx.errors import ClxError
 from clx.server.access import Access, Caller, csrf_of, nobody
-from clx.server.answers import Refusal, answer_to
+from clx.server.answers import Refusal, answer_to, refusal_of
 from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.mounts import Mount
+from clx.server.threads import DatabaseThreads
+from clx.server.views.rendering import Renderer
+from clx.server.views.sections import Parts
 
-if TYPE_CHECKING:
-    from starlette.templating import Jinja2Templates
-
-_HERE = Path(__file__).parent
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("page.js", "idiomorph.js")
 _LARGEST_FORM = 4096
 COOKIE_LIVES = 90 * 24 * 3600
 """Seconds for which a browser keeps the token."""
 
 
 def policy(style: str) -> str:
-    """What a page may load and do: its own script and data, this style sheet, and nothing inline beside."""
+    """What a page may load and do: its own scripts and data, this style sheet, and nothing inline beside."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{digest}'; connect-src 'self'; "
@@ -45,21 +47,33 @@ class Pages:
     Args:
         database: how the table is called, for people.
         mounts: what is mounted besides; those with a title are linked.
+        renderer: what there is to be shown.
+        threads: what asks the table.
     """
 
-    def __init__(self, database: str, mounts: Sequence[Mount]) -> None:
+    def __init__(self, database: str, mounts: Sequence[Mount], renderer: Renderer, threads: DatabaseThreads) -> None:
         self._database = database
         self._links = [(mount.path + "/", mount.title) for mount in mounts if mount.title]
+        self._renderer = renderer
+        self._threads = threads
 
-    def routes(self) -> list[Route]:
+    def routes(self, parts: Parts) -> list[BaseRoute]:
         """What is where."""
         looks = [Middleware(RoleGuard, role="read"), Middleware(BodyGuard, largest=0)]
         form = [Middleware(BodyGuard, largest=_LARGEST_FORM)]
+        sections = self._renderer.sections
         return [
             Route("/", self._home),  # which looks itself who asks
-            Route("/page.js", self._script, middleware=looks),
+            *(Route(f"/{name}", self._script, middleware=looks) for name in _SCRIPTS),
             Route("/login", self._login, methods=["POST"], middleware=form),
             Route("/logout", self._logout, methods=["POST"], middleware=looks),
+            *(route for section in sections for route in section.routes(parts)),
+            *(
+                Route(view.path, self._show, middleware=looks)
+                for section in sections
+                for view in section.views
+                if view.path != "/"
+            ),
         ]
 
     async def _home(self, request: Request) -> Response:
@@ -74,35 +88,61 @@ class Pages:
             raise nobody("That token is none that is taken." if given else "A token is needed.")
         if given:
             return RedirectResponse("/", 303)
-        caller: Caller = request.user
-        return _page(
-            request, "page.html", database=self._database, links=self._links, version=__version__, role=caller.role,
-            name=caller.name, csrf=csrf_of(caller.secret) if caller.secret else "",
-        )  # fmt: skip
+        return await self._show(request)
 
-    async def _script(self, _request: Request) -> Response:
-        return FileResponse(_HERE / "assets" / "page.js", media_type="text/javascript")
+    async def _show(self, request: Request) -> Response:
+        """A view in its frame; a browser is told in the frame, too, why it is refused one."""
+        caller: Caller = request.user
+        url = quote(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
+        try:
+            shown = await self._threads.read(partial(self._renderer.show, url, caller.role))
+        except (Refusal, ClxError) as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            refusal = refusal_of(error)
+            return self._answer(
+                "refused.html", refusal.status, refusal.headers, **self._frame(caller), fact=refusal.fact,
+                next_step=refusal.next_step,
+            )  # fmt: skip
+        return self._answer("frame.html", **{**self._frame(caller), "shown": shown})
+
+    def _frame(self, caller: Caller) -> dict[str, Any]:
+        return {
+            "database": self._database, "links": self._links, "version": __version__, "role": caller.role,
+            "name": caller.name, "csrf": csrf_of(caller.secret) if caller.secret else "",
+            "sections": self._renderer.sections, "shown": None,
+        }  # fmt: skip
+
+    def _answer(
+        self, template: str, status: int = 200, headers: dict[str, str] | None = None, **context: Any
+    ) -> Response:
+        told = {**(headers or {}), "content-security-policy": policy(_style())}
+        text = self._renderer.templates.get_template(template).render(style=_style(), **context)
+        return HTMLResponse(text.encode("utf-8", "replace"), status, told)
+
+    async def _script(self, request: Request) -> Response:
+        return FileResponse(_ASSETS / request.scope["path"].lstrip("/"), media_type="text/javascript")
 
     async def _login(self, request: Request) -> Response:
         fields: dict[str, list[str]] = parse_qs((await request.body()).decode("latin-1"))
         given = fields.get("token", [""])[0].strip()
         if given and await _access(request).takes(given):
             return _with_cookie(request, given)
-        return self._ask(request, wrong=bool(given))
+        return self._ask(wrong=bool(given))
 
     async def _logout(self, request: Request) -> Response:
         answer = RedirectResponse("/", 303)
         answer.delete_cookie(_access(request).cookie, httponly=True, samesite="strict")
         return answer
 
-    def _ask(self, request: Request, *, wrong: bool) -> Response:
-        return _page(request, "login.html", 401, wrong=wrong, database=self._database)
+    def _ask(self, *, wrong: bool) -> Response:
+        return self._answer("login.html", 401, wrong=wrong, database=self._database)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """The answer that tells of *error*; a browser without a token is asked for one."""
         is_unknown = isinstance(error, Refusal) and error.status == 401
         if is_unknown and "text/html" in request.headers.get("accept", ""):
-            return self._ask(request, wrong="token" in request.query_params)
+            return self._ask(wrong="token" in request.query_params)
         return answer_to(error)
 
 
@@ -119,20 +159,6 @@ def _with_cookie(request: Request, secret: str) -> Response:
     return answer
 
 
-def _page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
-    headers = {"content-security-policy": policy(_style())}
-    return _templates().TemplateResponse(request, template, {"style": _style(), **context}, status, headers)
-
-
 @cache
 def _style() -> str:
-    return (_HERE / "assets" / "page.css").read_text(encoding="utf-8")
-
-
-@cache
-def _templates() -> Jinja2Templates:
-    import jinja2
-    from starlette.templating import Jinja2Templates
-
-    loader = jinja2.FileSystemLoader(_HERE / "templates")
-    return Jinja2Templates(env=jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined))
+    return (_ASSETS / "page.css").read_text(encoding="utf-8")

@@ -121,11 +121,6 @@ class FunctionWorkers(RestartingGroup):
         """Whether nobody is left, and nobody is to be started."""
         return not self.members and (bool(self.given_up) or all(each.count == 0 for each in self.wanted.values()))
 
-    def hurry(self) -> None:
-        """Tell every process a second time to end: it gives up what it does."""
-        for worker in self.members:
-            worker.terminate()
-
 
 def keep(database: Database, settings: Settings, wanted: Functions, note: Callable[[str], None]) -> int:
     """Keep the workers until SIGTERM or SIGINT, or until they are idle where that was asked; returns the exit code.
@@ -133,21 +128,35 @@ def keep(database: Database, settings: Settings, wanted: Functions, note: Callab
     Raises:
         WorkerStartupError: they die again and again, or do not start.
     """
-    group, asked = FunctionWorkers(database, settings, note, wanted), []
+    group = FunctionWorkers(database, settings, note, wanted)
+    return keep_group(group, group.is_over, wanted.grace, "clx worker")
+
+
+def keep_group(group: RestartingGroup, is_over: Callable[[], bool], grace: float, who: str) -> int:
+    """Keep a group of workers until SIGTERM or SIGINT, or until it is over; returns the exit code.
+
+    Args:
+        grace: seconds they have to finish their jobs when they are to end.
+        who: the command that keeps them.
+
+    Raises:
+        WorkerStartupError: they die again and again, or do not start.
+    """
+    asked: list[str] = []
 
     def end(number: int, _frame: Any) -> None:
         asked.append(signal.Signals(number).name)
-        if len(asked) > 1:
-            group.hurry()
+        for worker in group.members if len(asked) > 1 else ():
+            worker.terminate()  # told a second time, it gives up what it does
 
     with heeding(end) as wake:
-        while not asked and database.is_in_place():
+        while not asked and group.database.is_in_place():
             try:
                 group.tend()
                 group.reconcile()
             except PASSING as error:
                 log.warning("%s", error.fact)
-            if group.is_over():
+            if is_over():
                 break
             pause = group.next_start()
             seconds = _BEAT if pause is None else min(_BEAT, max(0.0, pause - time.monotonic()))
@@ -158,6 +167,6 @@ def keep(database: Database, settings: Settings, wanted: Functions, note: Callab
             group.release()
             raise WorkerStartupError(fact, next_step)
         if asked:
-            note(f"{asked[0]}: the workers finish their jobs, {wanted.grace:g} s at most; once more gives them up.")
-        group.stop(grace=wanted.grace, reason=f"clx worker ended ({asked[0] if asked else 'nothing is left'})")
+            group.note(f"{asked[0]}: the workers finish their jobs, {grace:g} s at most; once more gives them up.")
+        group.stop(grace=grace, reason=f"{who} ended ({asked[0] if asked else 'nothing is left'})")
     return EXIT_DONE

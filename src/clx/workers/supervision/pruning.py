@@ -109,7 +109,8 @@ def _prune_logs(database: Database, policy: Policy) -> int:
         if detail.get("log")
     }
     removed = 0
-    for path in _older(database.state.path / "logs", "*.log", policy.workers * _DAY):
+    left = _older(database.state.path / "logs" / "jobs", "*.log", _DAY)  # of runs whose worker was killed
+    for path in (*_older(database.state.path / "logs", "*.log", policy.workers * _DAY), *left):
         if path.name not in used:
             path.unlink(missing_ok=True)
             removed += 1

@@ -79,6 +79,14 @@ def test_a_module_that_cannot_be_imported_is_told_once_with_its_place(scene: Sce
     scene.await_nothing_left()
 
 
+def test_a_module_that_is_not_there_is_told_with_the_setting_that_finds_it(scene: Scene) -> None:
+    scene.settings(_SETTINGS)
+    failed = scene.clx("start-services", code=3, CLX_WORKERS__WORKFLOW__COUNT="0")
+    assert "There is no module shop, here or among what is installed." in failed.stderr
+    assert "clx config set python.path DIRECTORY" in failed.stderr
+    scene.await_nothing_left()
+
+
 def test_jobs_of_a_routine_that_no_worker_has_are_told(scene: Scene) -> None:
     scene.settings(_SETTINGS)
     scene.course.write("src/shop.py", _MODULE)

@@ -10,7 +10,7 @@ from typing import Any
 
 from clx import __version__
 from clx.errors import EngineError
-from clx.settings.schema import DockerSettings
+from clx.settings.schema import ROUTINE_WORKERS, ROUTINES_IN, DockerSettings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, look_up
 from clx.workers.executors.docker.wheel import digest_of_running
 
@@ -99,9 +99,10 @@ def _may_be_elsewhere(name: str) -> bool:
 
 
 def _missing(type_: str, name: str) -> EngineError:
+    built = ROUTINES_IN if type_ in ROUTINE_WORKERS else type_
     return EngineError(
         f"The image {name} for {type_} workers is not there.",
-        f"Type: clx docker build {type_} (or name another in workers.{type_}.image, or use --workers direct)",
+        f"Type: clx docker build {built} (or name another in workers.{type_}.image, or use --workers direct)",
     )
 
 
@@ -112,6 +113,8 @@ def misfit(image: Image, type_: str) -> EngineError | None:
             f"The image {image.name} is no CLX worker image: it has no label {VERSION_LABEL}.",
             f"Type: clx docker build {type_}, or correct workers.{type_}.image.",
         )
+    if type_ in ROUTINE_WORKERS:  # any image of CLX will do
+        type_ = image.type or ROUTINES_IN
     if image.type != type_:
         return EngineError(
             f"The image {image.name} is for {image.type or 'unknown'} workers, not for {type_}.",

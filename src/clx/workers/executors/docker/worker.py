@@ -17,14 +17,15 @@ from typing import Any
 
 import msgspec
 
-from clx.db.apart import apart, is_apart
+from clx.db.apart import apart, is_apart, state_directory
 from clx.db.workers import WorkerRow, WorkerTable
 from clx.errors import EngineError
 from clx.platforms import system
 from clx.platforms.container import IMAGE_VARIABLE
 from clx.remote.stores import TOKEN_VARIABLE, find_token
+from clx.settings.job_types import SECTIONS
 from clx.settings.reach import TOOLS
-from clx.settings.schema import Settings
+from clx.settings.schema import ROUTINE_WORKERS, Settings
 from clx.workers.container_env import DATABASE_VARIABLE, SHARED_AS, inside
 from clx.workers.executors.docker import served
 from clx.workers.executors.docker.engine import (
@@ -62,6 +63,8 @@ and a worker that runs is not given up meanwhile."""
 _CHECK_IT = "Correct docker.memory, docker.cpus or docker.network where it names them; else type: clx docker check"
 _SHARED_MEMORY = "256m"
 _HOME = "/home/clx"
+_ROUTINES = ["python", "-P", "-m", "clx.routines.worker", "--mode", "docker"]
+"""What runs tasks and workflows, in an image of whichever job type."""
 
 
 class DockerWorker(WorkerProcess):
@@ -310,7 +313,11 @@ def _options(client: Any, spawn: Spawn, log_name: str) -> dict[str, Any]:
             **({TOKEN_VARIABLE: token} if (token := find_token(spawn.settings.artifacts)) else {}),
             **(served.environment(spawn.database) if is_served else {}),
         },
-        "mounts": served.mounts(spawn.database) if is_served else [bind(spawn.database)],
+        "mounts": [
+            *(served.mounts(spawn.database) if is_served else [bind(spawn.database)]),
+            *module_mounts(spawn),
+        ],
+        **({"entrypoint": _ROUTINES} if spawn.type in ROUTINE_WORKERS else {}),
         "tmpfs": {_HOME: "rw,exec,mode=1777", **(served.memory(spawn.database) if is_served else {})},
         "network": docker.network,
         "init": True,
@@ -329,10 +336,37 @@ def settings_inside(settings: Settings) -> Settings:
     """*settings* as they hold inside a container: an image brings its own tools, so no path of this machine."""
     replace = msgspec.structs.replace
     bare: dict[str, Any] = {}
-    for key in {key for keys in TOOLS.values() for key in keys}:  # a type may use the tool of another one
+    for key in {key for type_ in SECTIONS for key in TOOLS[type_]}:  # a type may use the tool of another one
         section, _, field = key.rpartition(".")
         bare[section] = replace(bare.get(section, getattr(settings, section)), **{field: None})
-    return replace(settings, **bare)
+    path = tuple(modules_inside(number) for number, _ in enumerate(settings.python.path))
+    return replace(settings, **bare, python=replace(settings.python, interpreter=None, path=path))
+
+
+def modules_inside(number: int) -> str:
+    """Where a container sees the directory of that number in ``python.path``."""
+    return f"/clx/modules/{number}"
+
+
+def module_mounts(spawn: Spawn) -> list[Any]:
+    """The directories of the modules of tasks and workflows, which a container may read.
+
+    Raises:
+        EngineError: one holds the state of services.
+    """
+    from docker.types import Mount
+
+    found = []
+    for number, each in enumerate(spawn.settings.python.path if spawn.type in ROUTINE_WORKERS else ()):
+        path = Path(os.path.realpath(each))
+        if Path(os.path.realpath(state_directory(spawn.database))).is_relative_to(path):
+            raise EngineError(
+                f"{each} has the modules of tasks, and the state of services, which no container may see.",
+                "Keep modules in a directory of their own, as src: clx config set python.path src",
+            )
+        source = mount_source(str(path), surroundings(spawn.database).platform)
+        found.append(Mount(modules_inside(number), source, type="bind", read_only=True))
+    return found
 
 
 def database_inside_of(database: Path) -> str:

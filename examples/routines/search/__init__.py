@@ -1,0 +1,1 @@
+"""A model search: see routines.py."""

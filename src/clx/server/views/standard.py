@@ -1,0 +1,12 @@
+"""The sections that the page has by itself, in the order of its menu."""
+
+from __future__ import annotations
+
+from clx.server.views.builds import BUILDS
+from clx.server.views.jobs import JOBS
+from clx.server.views.overview import OVERVIEW
+from clx.server.views.schedules import SCHEDULES
+from clx.server.views.workers import WORKERS
+from clx.server.views.workflows import WORKFLOWS
+
+SECTIONS = (OVERVIEW, JOBS, WORKFLOWS, SCHEDULES, WORKERS, BUILDS)

@@ -1,0 +1,91 @@
+"""How values are told on the page: moments, lengths of time, numbers, JSON. All are text that templates escape."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from clx.db.models import Unreadable
+
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+_LONGEST = 100_000
+"""Characters of JSON that a page shows."""
+
+
+def moment(at: Any) -> str:
+    """A moment, milliseconds UTC, for people; empty where there is none."""
+    found = _date(at)
+    return "" if found is None else f"{found:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine_time(at: Any) -> str:
+    """The same for programs (RFC 3339)."""
+    found = _date(at)
+    return "" if found is None else found.isoformat(timespec="milliseconds")
+
+
+def _date(at: Any) -> datetime | None:
+    try:
+        return None if at is None else datetime.fromtimestamp(at / 1000, UTC)
+    except (OverflowError, ValueError, OSError, TypeError):
+        return None
+
+
+def length(ms: Any) -> str:
+    """A length of time, milliseconds: ``12 ms``, ``3.4 s``, ``5 min 3 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if not isinstance(ms, int | float):
+        return ""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    seconds = int(ms / 1000)
+    for size, name, smaller, its_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // smaller
+            return f"{seconds // size} {name}" + (f" {rest} {its_name}" if rest else "")
+    return f"{seconds} s"
+
+
+def number(value: Any) -> str:
+    """A number with spaces between thousands, none of which breaks a line."""
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
+
+
+def size(count: Any) -> str:
+    """Bytes: ``512 B``, ``3.4 MiB``."""
+    value = float(count) if isinstance(count, int | float) else 0.0
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON over several lines; what another program wrote as the text that it is; a long one is cut."""
+    text = value if isinstance(value, Unreadable) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n… ({len(text)} characters)"
+
+
+def in_short(error: Any) -> str:
+    """An error in one line."""
+    if not isinstance(error, dict):
+        return ""
+    kind, message = (str(error.get(name) or "") for name in ("type", "message"))
+    told = f"{kind}: {message}" if kind and message else kind or message or str(error.get("kind") or "")
+    line = told.strip().partition("\n")[0]
+    return line if len(line) <= 200 else f"{line[:199]}…"
+
+
+def in_path(text: Any) -> str:
+    """A text as a part of an address."""
+    return quote(str(text).encode("utf-8", "replace"), safe="")
+
+
+FILTERS = {
+    "moment": moment, "machine_time": machine_time, "length": length, "number": number, "size": size,
+    "as_json": as_json, "in_short": in_short, "in_path": in_path,
+}  # fmt: skip
