@@ -75,7 +75,10 @@ class Routine(Generic[P, R]):
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name.name}: {error}") from None
         bound.apply_defaults()
         return Call(self, bound)
 
@@ -142,9 +145,11 @@ class Call(Coroutine[Any, Any, R_co]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self)
-        self._is_begun = True
-        raise UsageError("An event loop runs in this thread.", f"Write: await {self.routine.name.name}(…)")
+            pass  # there is none; what the run raises does not belong to this error
+        else:
+            self._is_begun = True
+            raise UsageError("An event loop runs in this thread.", f"Write: await {self.routine.name.name}(…)")
+        return asyncio.run(self)
 
     async def _run(self) -> R_co:
         found: R_co = await _engine(self).run(self)
