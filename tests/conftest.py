@@ -129,6 +129,7 @@ SLOW = (
     "server/api/test_openapi.py",
     "server/test_protocol.py",
     "server/test_serving.py",
+    "server/views/test_browser.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

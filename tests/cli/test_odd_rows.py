@@ -24,6 +24,7 @@ from clx import Schedule
 from clx.cli.main import cli
 from clx.course.build_state import BuildState, FileStat, Owner, PublishedFile
 from clx.db.batches import BatchTable
+from clx.db.calls.models import Call, RoutineRow
 from clx.db.check import check
 from clx.db.clock import now_ms
 from clx.db.consumer import Consumer
@@ -110,8 +111,21 @@ def _fill(queue: Queue, n: int) -> None:
         ),
     ):
         queue.database.write("fill", partial(_enter, statement, f"r{n}"))
+    _fill_routines(queue, n)
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
     queue.schedules.run(f"s{n}")
+
+
+def _fill_routines(queue: Queue, n: int) -> None:
+    """A workflow that runs, with a call and a value; a program that waits for it; a routine with a trigger."""
+    queue.calls.enter(None, [Call(f"{n:064d}", 0, NewJob("workflow:search", {"arguments": {"n": n}}), cache=False)])
+    (top,) = queue.claim(["workflow:search"], 1)
+    called = NewJob("task:train:1.0.0", {"arguments": {"n": n}}, key=f"call {n}")
+    queue.calls.enter((top.id, top.run), [Call("a" * 64, 0, called)])
+    queue.calls.remember((top.id, top.run), "b" * 64, 0, "1")
+    job = NewJob(f"task:r{n}:1.0.0")
+    row = RoutineRow(job.type, "m", "0" * 16, "()", "words", job, "task:train:1.0.0", "success", "value")
+    queue.calls.register([row])
 
 
 def _enter(statement: str, name: str, it: Any) -> None:
@@ -235,6 +249,7 @@ def _ask_everything(queue: Queue, good: list[int]) -> None:
 def _type_everything(path: Path, other: Any) -> None:
     ids = [row[0] for row in other.execute("SELECT id FROM jobs WHERE id > 0 ORDER BY id")]
     workers = [row[0] for row in other.execute("SELECT id FROM workers WHERE id > 0 ORDER BY id")]
+    runs = [row[0] for row in other.execute("SELECT id FROM jobs WHERE type = 'workflow:search' ORDER BY id")]
     for words in (
         *(f"{look}{how}" for look in ("status", "jobs list", "workers list --all") for how in ("", " --format json")),
         *(f"jobs show {id_}{how}" for id_ in ids[:: max(1, len(ids) // 20)] for how in ("", " --format json")),
@@ -242,8 +257,9 @@ def _type_everything(path: Path, other: Any) -> None:
         "doctor --db",
         "db check",
         *(f"schedules {look}{how}" for look in ("list", "show s0", "show s3") for how in ("", " --format json")),
-        "limits list",
-        "limits list --format json",
+        *(f"limits list{how}" for how in ("", " --format json")),
+        *(f"routines {look}{how}" for look in ("list", "show search", "show train") for how in ("", " --format json")),
+        *(f"routines {look} {id_}" for look in ("show", "graph") for id_ in runs[:3]),
         "workers cleanup --dry-run",
         "workers cleanup",
         "db prune",

@@ -233,3 +233,50 @@ def test_without_bells_one_waits_in_an_event_loop_all_the_same(queue: Queue, mon
 
     assert [job.state for job in asyncio.run(queue.wait_async([job_id]))] == ["cancelled"]
     assert time.monotonic() - began < 30
+
+
+def test_who_waits_for_one_job_after_another_hangs_few_bells(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To hang one, and to take it down, takes longer than most waits."""
+    monkeypatch.setattr(wait_async, "SLOW_BEAT", 60.0)
+    hung: list[str] = []
+    listen = queue.database.doorbell.listen
+
+    def noted(name: str) -> doorbell.Bell:
+        hung.append(name)
+        return listen(name)
+
+    monkeypatch.setattr(queue.database.doorbell, "listen", noted)
+
+    async def serve() -> list[str]:
+        states: list[str] = []
+        for _ in range(50):
+            job_id = queue.enqueue(NewJob("t"))
+            threading.Timer(0.005, queue.cancel, [[job_id]]).start()
+            states += [job.state for job in await queue.wait_async([job_id])]
+        return states
+
+    assert asyncio.run(serve()) == ["cancelled"] * 50
+    assert len(hung) <= 6
+
+
+def test_many_that_end_one_by_one_are_told_one_by_one(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bell asks for those that have ended, not for all that live; the last one is told as soon as the first."""
+    monkeypatch.setattr(wait_async, "SLOW_BEAT", 60.0)
+    ids = queue.enqueue_many([NewJob("t") for _ in range(300)])
+    looked: list[int] = []
+    look = queue.live_among
+    monkeypatch.setattr(queue, "live_among", lambda asked: [*map(looked.append, asked)] and look(asked))
+
+    async def serve() -> None:
+        waiting = {id_: asyncio.create_task(queue.wait_async([id_])) for id_ in ids}
+        while len(looked) < len(ids):
+            await asyncio.sleep(0.01)
+        for id_ in (ids[-1], ids[150], ids[0]):
+            await asyncio.to_thread(queue.cancel, [id_])
+            (job,) = await asyncio.wait_for(waiting.pop(id_), 30)
+            assert job.id == id_
+        await asyncio.to_thread(queue.cancel, list(waiting))
+        await asyncio.wait_for(asyncio.gather(*waiting.values()), 30)
+
+    asyncio.run(serve())
+    assert len(looked) < 4 * len(ids)

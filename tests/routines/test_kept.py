@@ -44,6 +44,62 @@ def test_a_known_call_does_not_run_again(queue: Queue) -> None:
     assert len(RUNS) == 4  # with no lifecycle nothing is looked up
 
 
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_known_call_needs_no_event_loop(
+    queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+    remote: bool,
+) -> None:
+    @define.task(name="triple", version="1.0.0")
+    def triple(x: int) -> int:
+        return 3 * x
+
+    with clx.lifecycle(queue):
+        assert triple(3).result() == 9
+    monkeypatch.delattr(asyncio, "run")
+    with clx.lifecycle(queue, remote=remote):
+        assert triple(3).result() == 9
+        with pytest.raises(AttributeError):
+            triple(4).result()
+
+
+@pytest.mark.parametrize(
+    ("args", "named"), [((1, 2), {}), ((1,), {"b": 2}), ((), {"b": 2, "a": 1}), ((1, 2, 3), {}), ((1, 2), {"k": 4})]
+)
+def test_arguments_are_bound_as_python_binds_them(args: tuple[int, ...], named: dict[str, int]) -> None:
+    @define.task(name="bound", version="1.0.0")
+    def bound(a: int, b: int, c: int = 3, *, k: int = 4) -> None: ...
+
+    told = bound.signature.bind(*args, **named)
+    told.apply_defaults()
+    call = bound(*args, **named)
+    call.close()
+    assert (call.bound.args, call.bound.kwargs) == (told.args, told.kwargs)
+
+
+@pytest.mark.parametrize(
+    ("args", "named"), [((1,), {}), ((1, 2, 3, 4), {}), ((1, 2), {"a": 1}), ((1, 2), {"z": 1}), ((), {})]
+)
+def test_arguments_that_do_not_fit_are_refused(args: tuple[int, ...], named: dict[str, int]) -> None:
+    @define.task(name="unbound", version="1.0.0")
+    def unbound(a: int, b: int, c: int = 3) -> None: ...
+
+    with pytest.raises(TypeError):
+        unbound(*args, **named)
+
+
+def test_any_number_of_arguments_is_bound() -> None:
+    @define.task(name="open", version="1.0.0")
+    def open_(a: int, *more: int, **named: int) -> None: ...
+
+    call = open_(1, 2, 3, z=4)
+    call.close()
+    assert (call.bound.args, call.bound.kwargs) == ((1, 2, 3), {"z": 4})
+    other = open_(1)
+    other.close()
+    assert (other.bound.args, other.bound.kwargs) == ((1,), {})
+
+
 def test_a_workflow_runs_here_and_its_tasks_are_kept(queue: Queue) -> None:
     @define.task(name="square", version="1.0.0")
     async def square(x: int) -> int:

@@ -151,12 +151,13 @@ def limit_names(context: click.Context, _parameter: click.Parameter, incomplete:
 def routine_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the routines that workers of the database have had, or that were asked for; with versions if several."""
     from clx.db.jobs import Queue
+    from clx.routines.names import bare
 
     with _database(context) as database:
         queue = Queue(database)
         told = {type_: "" for type_ in queue.stats() if re.match(r"(task:[^:]+|workflow):", type_)}
-        told |= {row.id: row.doc for row in queue.calls.routines()}
-    names = [id_.split(":")[1] for id_ in told]
+        told |= {row.id: str(row.doc) for row in queue.calls.routines() if isinstance(row.id, str)}
+    names = [bare(id_) for id_ in told]
     found = [
         (id_.partition(":")[2] if names.count(name) > 1 else name, doc)
         for (id_, doc), name in zip(told.items(), names, strict=True)

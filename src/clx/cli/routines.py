@@ -78,7 +78,7 @@ def list_them(here: Here, modules: tuple[str, ...]) -> Output:
     if database is not None:
         with database:
             queue = Queue(database)
-            for row in queue.calls.routines():
+            for row in _rows(queue):
                 documents.setdefault(row.id, _remembered(row))
             for schedule in queue.schedules.list():
                 told = documents.get(schedule.job.type)
@@ -102,6 +102,11 @@ _UNKNOWN: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _rows(queue: Queue) -> list[RoutineRow]:
+    """The routines in the table, but for what another program wrote."""
+    return [row for row in queue.calls.routines() if isinstance(row.id, str)]
+
+
 def _described(routine: Routine[..., Any]) -> dict[str, Any]:
     from clx.routines.asking import signature_of
 
@@ -120,7 +125,9 @@ def _described(routine: Routine[..., Any]) -> dict[str, Any]:
 
 
 def _remembered(row: RoutineRow) -> dict[str, Any]:
-    signature = f"{row.id.split(':')[1]}{row.signature}".replace("'", "")
+    from clx.routines.names import bare
+
+    signature = f"{bare(row.id)}{row.signature}".replace("'", "")
     same = {"id": row.id, "module": row.module, "signature": signature, "after": row.after, "on": row.on}
     return {**_UNKNOWN, **same, "doc": row.doc.strip()}
 
@@ -182,11 +189,19 @@ def _shown(queue: Queue, job: Job, *, verbose: bool) -> Output:
         "error": job.error,
         "run": job.run,
         "called_by": called_by,
-        "recorded_values": [json.loads(str(each.value)) for each in values],
+        "recorded_values": [_value(each.value) for each in values],
         "unused": result.get("unused", 0),
         "tree": tree.document(),
     }
     return Output(document, _lines(job, tree, document, verbose=verbose))
+
+
+def _value(text: Any) -> Any:
+    """A recorded value; what another program wrote as it stands."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return str(text)
 
 
 def _lines(job: Job, tree: Any, document: dict[str, Any], *, verbose: bool) -> Iterator[str]:
@@ -258,11 +273,12 @@ def _types_called(queue: Queue, name: str) -> list[str]:
         UsageError: it knows none.
     """
     from clx.db.results import kept_counts
+    from clx.routines.names import bare
     from clx.routines.registry import find
 
-    known = {row.id for row in queue.calls.routines()} | set(kept_counts(queue.database, "task:"))
+    known = {row.id for row in _rows(queue)} | set(kept_counts(queue.database, "task:"))
     known |= {type_ for type_ in queue.stats() if type_.startswith(("task:", "workflow:"))}
-    versions = sorted(id_ for id_ in known if id_ == name or id_.split(":")[1] == name)
+    versions = sorted(id_ for id_ in known if id_ == name or bare(id_) == name)
     return versions or [find(name, known)]
 
 

@@ -124,6 +124,10 @@ class AsyncQueue:
         refuse_endless_wait(timeout)
         return await (await self._here()).wait(job_ids, timeout)
 
+    async def ended(self, job_id: int) -> Job | None:
+        """A job once it has ended, waited for without an end; None where it is not in the table any more."""
+        return await (await self._here()).one(job_id)
+
     async def changes(self, job_ids: Sequence[int]) -> AsyncIterator[Job]:
         """Each of these jobs as it stands, and again whenever its state, run or progress is another, until all ended.
 

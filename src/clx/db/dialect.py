@@ -116,6 +116,7 @@ class Dialect(ABC):
         self.still_queued = f"SELECT id FROM jobs WHERE id {ids} AND state = 'queued'"
         self.by_ids = f"{SELECT} WHERE id {ids} ORDER BY id"
         self.live_among = f"SELECT id FROM jobs WHERE id {ids} AND {_LIVE} ORDER BY id"
+        self.ended_among = f"{SELECT} WHERE id {ids} AND finished_at IS NOT NULL"
         self.changed = (
             f"{SELECT} WHERE (id IN ({self.ids('waiting')}) AND state <> 'queued') OR "
             f"(id IN ({self.ids('running')}) AND state <> 'running') ORDER BY finished_at, id"
@@ -208,6 +209,7 @@ class Dialect(ABC):
             f"WHERE w.job_id {ids} AND b.state = 'live' AND b.callback IS NOT NULL"
         )
         """Of many jobs, those for whose end others wait."""
+        self.forget_wants = f"DELETE FROM wants WHERE job_id {ids}"
         self.triggers = (
             f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
         )

@@ -60,6 +60,16 @@ def for_ends_of(job_ids: Iterable[int]) -> list[str]:
     return []
 
 
+def block_of_ends(job_id: int) -> str:
+    """What is rung when that job, or one of few with ids near its own, has ended."""
+    return f"{_END}{_LEVELS[1]}.{job_id >> _LEVELS[1]}"
+
+
+def names_of_end(job_id: int) -> list[str]:
+    """All that is rung when that job has ended."""
+    return [f"{_END}{level}.{job_id >> level}" for level in _LEVELS]
+
+
 def with_blocks(names: Iterable[str]) -> set[str]:
     """*names*, and for each end of a job those of the blocks that its id is in."""
     found: set[str] = set()

@@ -91,6 +91,11 @@ class Lookup:
         """Those of *job_ids* that still wait or run."""
         return [row[0] for row in self.database.read(self.database.sql.live_among, {"ids": encode(list(job_ids))})]
 
+    def ended_among(self, job_ids: Sequence[int]) -> list[Job]:
+        """Those of *job_ids* that have ended."""
+        rows = self.database.read(self.database.sql.ended_among, {"ids": encode(list(job_ids))})
+        return [job_from_row(row) for row in rows]
+
     def next_due(self) -> int | None:
         """When the next delayed job can be claimed, milliseconds UTC; None where none is delayed."""
         due = self.database.read(sql.NEXT_DUE)[0][0]

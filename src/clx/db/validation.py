@@ -73,9 +73,10 @@ _NEW_JOB: tuple[tuple[str, object, Callable[[Any], bool], str], ...] = (
     ("unique_for", None, lambda value: _is_whole(value, 1, LONGEST), "milliseconds from 1, a timedelta, or None"),
 )
 """Attribute, the value that needs no look (most jobs have it), whether another is allowed, and what is."""
-_ALWAYS_GIVEN = tuple(each for each in _NEW_JOB if each[1] is _MISSING)
 _SELDOM_GIVEN = attrgetter(*(name for name, usual, _, _ in _NEW_JOB if usual is not _MISSING))
 _USUAL = tuple(usual for _, usual, _, _ in _NEW_JOB if usual is not _MISSING)
+_NO_TIMES = {type(None), int, str, tuple, list}
+"""Types of values that are no times which milliseconds are to be made of."""
 
 
 def check_new_job(job: Any, tell_times: Callable[[Any], None]) -> None:
@@ -88,13 +89,14 @@ def check_new_job(job: Any, tell_times: Callable[[Any], None]) -> None:
         QueueError: names the attribute, its value and what is allowed.
     """
     # the usual job in one comparison: the loop would be a tenth of what enqueueing costs
-    is_usual = all(map(is_, _SELDOM_GIVEN(job), _USUAL))
-    if not is_usual:
+    given = _SELDOM_GIVEN(job)
+    is_usual = all(map(is_, given, _USUAL))
+    if not is_usual and not {*map(type, given)} <= _NO_TIMES:
         tell_times(job)
-    elif type(job.payload) is dict and type(job.type) is str and job.type and is_text(job.type):
+        given = _SELDOM_GIVEN(job)
+    if is_usual and type(job.payload) is dict and type(job.type) is str and job.type and is_text(job.type):
         return
-    for name, usual, is_allowed, allowed in _ALWAYS_GIVEN if is_usual else _NEW_JOB:
-        value = getattr(job, name)
+    for (name, usual, is_allowed, allowed), value in zip(_NEW_JOB, (job.type, job.payload, *given), strict=True):
         if value is not usual and not is_allowed(value):
             raise QueueError(f"The {name} {_shown(value)} of a job is not possible.", f"It is {allowed}.")
 

@@ -6,6 +6,7 @@ Apart from :mod:`clx.db.wait`, because asyncio takes longer to load than all the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -13,7 +14,7 @@ from functools import partial
 from typing import Any, Self
 
 from clx.db.database import Database
-from clx.db.doorbell import ENDED, Bell, for_ends_of
+from clx.db.doorbell import ENDED, FEW, Bell, block_of_ends, for_ends_of, names_of_end
 from clx.db.models import Job
 from clx.db.queries import Lookup
 from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
@@ -21,6 +22,12 @@ from clx.db.wait import MODERATE_BEAT, REST, SLOW_BEAT
 _LIVE = ("queued", "running")
 _SHORT = 0.005
 """Seconds that a look may take without a rest after it."""
+_PAUSES = 4
+"""A look that takes so much of a processor is followed by a rest so many times as long: others work meanwhile."""
+_LINGERS = 1.0
+"""Seconds that bells stay hung when nobody waits any more: to hang one takes longer than most waits of a series."""
+_IN_A_ROW = 4
+"""Ids that the next job of a series may be behind the last one."""
 
 
 class _Wait:
@@ -80,6 +87,10 @@ class Waiters:
         self._call = call
         self._by_id: dict[int, set[_Wait]] = {}
         self._fresh: set[int] = set()
+        self._followers = 0
+        self._heard_for = 0
+        self._last = -_IN_A_ROW
+        self._is_over = False
         self._ears: Ears | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -91,6 +102,11 @@ class Waiters:
             return found
         return sorted(wait.found, key=lambda job: job.id)
 
+    async def one(self, job_id: int) -> Job | None:
+        """The job once it has ended; None where it is not there any more."""
+        found = (await self._ended((job_id,), None)).found
+        return found[0] if found else None
+
     async def until_ended(self, job_ids: Sequence[int], timeout: float) -> None:
         """Until none of the jobs is live, or for *timeout* seconds; how they are then, the caller reads himself."""
         await self._ended(job_ids, timeout)
@@ -100,9 +116,12 @@ class Waiters:
         if wait.live and (timeout is None or timeout > 0):
             self._begin(wait)
             try:
-                await asyncio.wait([wait.told], timeout=timeout)
-                if wait.told.done():
-                    wait.told.result()  # raises where the table could not be read
+                if timeout is None:
+                    await wait.told  # raises where the table could not be read
+                else:
+                    await asyncio.wait([wait.told], timeout=timeout)
+                    if wait.told.done():
+                        wait.told.result()
             finally:
                 self._end(wait)
         return wait
@@ -126,6 +145,7 @@ class Waiters:
 
     def fail(self, error: BaseException) -> None:
         """Let nobody wait any more: each gets *error*."""
+        self._is_over = True
         for wait in {each for waits in self._by_id.values() for each in waits}:
             wait.fail(error)
         self._wake()
@@ -134,6 +154,8 @@ class Waiters:
         for job_id in wait.live:
             self._by_id.setdefault(job_id, set()).add(wait)
         self._fresh |= wait.live
+        self._followers += wait.follows
+        self._is_over = False
         if self._task is None:
             # in a context of its own: it is nobody's who happens to be the first
             self._task = asyncio.get_running_loop().create_task(self._look_for_all(), context=Context())
@@ -141,6 +163,7 @@ class Waiters:
 
     def _end(self, wait: _Wait) -> None:
         wait.told.cancel()
+        self._followers -= wait.follows
         for job_id in wait.live:
             self._leave(job_id, wait)
         if not self._by_id:
@@ -171,36 +194,66 @@ class Waiters:
     async def _look_while_anybody_waits(self, ears: Ears) -> None:
         loop = asyncio.get_running_loop()
         look_at = 0.0  # when all of them are looked at again
-        while self._by_id:
-            names = for_ends_of(self._by_id)
-            if ears.tune(names or [ENDED]) or loop.time() >= look_at:
-                ears.rung = True
-            everybody, began = ears.listen(), loop.time()
-            ids = list(self._by_id) if everybody else list(self._fresh)
+        while self._by_id or await self._anybody_comes(ears):
+            is_due = self._tune(ears) or loop.time() >= look_at
+            rung, began = ears.listen(), loop.time()
+            fresh = list(self._by_id) if is_due else [*self._fresh]
+            others = [id_ for id_ in self._by_id if id_ not in self._fresh] if rung and not is_due else []
             self._fresh.clear()
-            if ids:
-                self._tell(*await self._call(self._look, ids, self._followed(ids)))
+            effort = 0.0
+            if fresh or others:
+                ended, live, effort = await self._call(self._look, fresh, others, self._followed())
+                self._tell(ended, live)
             looked_for = loop.time() - began
-            if everybody:
+            if is_due:
                 look_at = began + SLOW_BEAT
             if self._by_id and not self._fresh:
                 await ears.wait(look_at - loop.time())
-                resting = looked_for if names else max(looked_for, REST)
-                if ears.rung and resting > _SHORT:  # looking at many takes a while: rest as long before looking again
+                resting = max(looked_for, _PAUSES * effort, 0.0 if ears.hears_ends() else REST)
+                if ears.rung and resting > _SHORT:
                     await asyncio.sleep(resting)
 
-    def _followed(self, ids: Iterable[int]) -> list[int]:
-        return [id_ for id_ in ids if any(wait.follows for wait in self._by_id.get(id_, ()))]
+    async def _anybody_comes(self, ears: Ears) -> bool:
+        """Whether somebody waits again soon."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + _LINGERS
+        while not self._by_id and not self._is_over and (left := ends_at - loop.time()) > 0:
+            ears.listen()
+            await ears.wait(left)
+        return bool(self._by_id)
 
-    def _look(self, ids: list[int], followed: list[int]) -> tuple[dict[int, Job | None], list[Job]]:
-        """Those of *ids* that have ended, by id, and those *followed* that live."""
-        live = set(self._queue.live_among(ids))
+    def _tune(self, ears: Ears) -> bool:
+        """Hear of the ends of all of them; true where other bells than before were hung for that."""
+        last, self._last = self._last, max(self._fresh, default=self._last)
+        if self._heard_for < FEW * len(self._by_id) and all(map(ears.hears_end, self._fresh)):
+            return False  # of those who were there before, too
+        self._heard_for = len(self._by_id)
+        names = for_ends_of(self._by_id)
+        if self._heard_for == 1 and 0 <= self._last - last < _IN_A_ROW:
+            names = [block_of_ends(self._last)]  # who calls one after another has ids in a row: hear of the next ones
+        return ears.tune(names or [ENDED])
+
+    def _followed(self) -> list[int]:
+        if not self._followers:
+            return []
+        return [id_ for id_, waits in self._by_id.items() if any(wait.follows for wait in waits)]
+
+    def _look(
+        self, ids: list[int], rung_for: list[int], followed: list[int]
+    ) -> tuple[dict[int, Job | None], list[Job], float]:
+        """Those of *ids* and *rung_for* that have ended, of *ids* those that are gone, too; those *followed* that live.
+
+        And how many seconds of a processor it took.
+        """
+        began = time.thread_time()
+        live = set(self._queue.live_among(ids)) if ids else set()
+        found = self._queue.ended_among(rung_for) if rung_for else []
         self._queue.database.require_in_place()
         ended: dict[int, Job | None] = {id_: None for id_ in ids if id_ not in live}
-        wanted = [*ended, *(id_ for id_ in followed if id_ in live)]
-        found = self._queue.get_many(wanted) if wanted else []
-        ended |= {job.id: job for job in found if job.id in ended or job.state not in _LIVE}
-        return ended, [job for job in found if job.id not in ended]
+        wanted = [*ended, *followed]
+        found += self._queue.get_many(wanted) if wanted else []
+        ended |= {job.id: job for job in found if job.state not in _LIVE}
+        return ended, [job for job in found if job.state in _LIVE], time.thread_time() - began
 
     def _tell(self, ended: dict[int, Job | None], live: list[Job]) -> None:
         for job_id, job in ended.items():
@@ -223,7 +276,8 @@ class Ears:
     def __init__(self, database: Database, names: Sequence[str] = ()) -> None:
         self._loop = asyncio.get_running_loop()
         self._door = database.doorbell
-        self._awake = asyncio.Event()
+        self._is_awake = False
+        self._sleeper: asyncio.Future[None] | None = None
         self._bells: dict[str, Bell] = {}
         self._is_deaf = False
         self.rung = True
@@ -244,7 +298,7 @@ class Ears:
 
     def listen(self) -> bool:
         """Take every ring that has arrived, and hear those that come from now on; returns whether there was any."""
-        self._awake.clear()
+        self._is_awake = False
         self._is_deaf = False
         rung, self.rung = self.rung, False
         for bell in self._bells.values():
@@ -261,19 +315,40 @@ class Ears:
         """Until a bell rings or somebody wakes, or for *seconds*."""
         if self._is_deaf:
             seconds = min(seconds, MODERATE_BEAT)
+        if self._is_awake:
+            return
+        sleeper = self._sleeper = self._loop.create_future()
+        timer = self._loop.call_later(max(0.0, seconds), self._wake, sleeper)
         try:
-            await asyncio.wait_for(self._awake.wait(), max(0.0, seconds))
-        except TimeoutError:
-            self.rung = True
+            await sleeper
+        finally:
+            timer.cancel()
+            self._sleeper = None
+        self.rung = self.rung or not self._is_awake
 
     def wake(self) -> None:
         """End a wait now, or the next one, as a bell does; for the thread of the loop."""
-        self._awake.set()
+        self._is_awake = True
+        if self._sleeper is not None:
+            self._wake(self._sleeper)
+
+    @staticmethod
+    def _wake(sleeper: asyncio.Future[None]) -> None:
+        if not sleeper.done():
+            sleeper.set_result(None)
+
+    def hears_end(self, job_id: int) -> bool:
+        """Whether a bell rings for the end of that job."""
+        return ENDED in self._bells or any(name in self._bells for name in names_of_end(job_id))
+
+    def hears_ends(self) -> bool:
+        """Whether what rings is the end of certain jobs, not of any."""
+        return ENDED not in self._bells
 
     def _ring(self, bell: Bell) -> None:
         self._forget(bell)  # until it is listened to again: nobody has taken what has arrived
         self.rung = True
-        self._awake.set()
+        self.wake()
 
     def _forget(self, bell: Bell) -> None:
         if bell.fileno() >= 0:

@@ -23,6 +23,13 @@ class Engine(Protocol):
             RoutineError: it has failed.
         """
 
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        """What a kept result gives, for a program without an event loop; None: :meth:`run` has to tell.
+
+        Raises:
+            RoutineValueError: as :meth:`run`.
+        """
+
     async def record(self, name: str, function: Callable[[], Any]) -> Any:
         """What *function* gave the first time that this workflow came here."""
 

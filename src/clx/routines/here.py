@@ -31,6 +31,10 @@ class HereEngine:
         finally:
             RUNNING.reset(token)
 
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:  # noqa: ARG002
+        """Nothing is kept."""
+        return None
+
     async def record(self, name: str, function: Callable[[], Any]) -> Any:  # noqa: ARG002
         """What *function* gives: what runs here is never replayed."""
         value = function()

@@ -8,18 +8,15 @@ from typing import Any
 
 import msgspec
 
-from clx.db.calls.models import Call as Asked
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.worker_side import DEFAULT_LEASE
-from clx.errors import ArtifactMissingError, ClxError, LostRunError, RoutineError
+from clx.errors import ClxError, LostRunError, RoutineError
 from clx.routines.codecs.canonical import Files
-from clx.routines.context import name_of
 from clx.routines.failures import described, wrapped
 from clx.routines.here import HereEngine
-from clx.routines.performing import arguments_of, call_of, job_of, outcome, result_text, value_of
+from clx.routines.performing import arguments_of, call_of, job_of, kept_result, outcome, result_text
 from clx.routines.routine import Call, Routine
-from clx.routines.sources import warn_of_other_source
 
 LOCAL = "local"
 """The pool of calls that the programs which make them do themselves."""
@@ -47,14 +44,16 @@ class KeptEngine(HereEngine):
         if not routine.is_task or not routine.options.cache:
             return await super().run(call)
         arguments = arguments_of(call, self._files)
-        job = job_of(routine, arguments, LOCAL)
-        asked = Asked(name_of(routine.id, arguments), 0, job, routine.is_cached, routine.options.ttl)
-        found = self._queue.calls.find([asked]).get(str(job.key)) if routine.is_cached else None
+        found = kept_result(self._queue, call, arguments, self._files) if routine.is_cached else None
         if found is not None:
-            with suppress(ArtifactMissingError):  # it was pruned: made again
-                warn_of_other_source(routine, found)
-                return value_of(routine, found, self._files)
-        return await self._made(routine, self._queue.enqueue(job))
+            return found[0]
+        return await self._made(routine, self._queue.enqueue(job_of(routine, arguments, LOCAL)))
+
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        """The kept result of a task."""
+        if not call.routine.is_cached:
+            return None
+        return kept_result(self._queue, call, arguments_of(call, self._files), self._files)
 
     async def _made(self, routine: Routine[..., Any], job_id: int) -> Any:
         """Do the job, or wait for whoever does it."""

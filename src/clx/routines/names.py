@@ -25,6 +25,12 @@ class RoutineId(NamedTuple):
         return f"task:{self.name}:{self.version}" if self.kind == "task" else f"workflow:{self.name}"
 
 
+def bare(text: str) -> str:
+    """The name in a routine id, strictly read or not: another program may have written it."""
+    kind, colon, rest = text.partition(":")
+    return rest.partition(":")[0] if colon else kind
+
+
 def parse(text: str) -> RoutineId:
     """The parts of a routine id.
 

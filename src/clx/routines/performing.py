@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import types
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from clx.db.calls.models import Call as Asked
 from clx.db.models import Job, NewJob
-from clx.errors import RoutineError, UsageError
+from clx.errors import ArtifactMissingError, RoutineError, UsageError
 from clx.routines.codecs import artifacts_of, canonical, canonical_arguments, key_of, restore, restore_arguments
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
 from clx.routines.routine import Call, Routine
+from clx.routines.sources import warn_of_other_source
+
+if TYPE_CHECKING:
+    from clx.db.jobs import Queue
 
 WORKFLOW_RUNS = 100
 """Runs of a workflow: one for each host that dies under it; one that raises is not run again."""
@@ -35,18 +40,7 @@ def arguments_of(call: Call[Any], files: Files) -> str:
     Raises:
         RoutineValueError: one has no codec; with its path.
     """
-    return canonical_arguments(call.bound.arguments, _hints(call.routine), files)
-
-
-def _hints(routine: Routine[..., Any]) -> dict[str, Any]:
-    """The annotations by argument; those of all further ones as of a tuple, or of a mapping."""
-    hints = dict(routine.hints)
-    for name, parameter in routine.signature.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL and name in hints:
-            hints[name] = types.GenericAlias(tuple, (hints[name], ...))
-        elif parameter.kind is inspect.Parameter.VAR_KEYWORD and name in hints:
-            hints[name] = types.GenericAlias(dict, (str, hints[name]))
-    return hints
+    return canonical_arguments(call.bound.arguments, call.routine.argument_hints, files)
 
 
 def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: bool = False) -> NewJob:
@@ -81,7 +75,7 @@ def call_of(routine: Routine[..., Any], payload: Mapping[str, Any], files: Files
     for name in told:
         if name not in routine.signature.parameters:
             raise _refused(routine, f"it takes no argument {name[:80]!r}")
-    found = restore_arguments(told, _hints(routine), files)
+    found = restore_arguments(told, routine.argument_hints, files)
     fire = payload.get("schedule")
     if isinstance(fire, Mapping):
         for name in SCHEDULED:
@@ -115,6 +109,21 @@ def value_of(routine: Routine[..., Any], result: Any, files: Files) -> Any:
     if not isinstance(result, Mapping) or "value" not in result:
         raise _refused(routine, "what its job has left is no result")
     return restore(result["value"], routine.hints.get("return", Any), "result", files)
+
+
+def kept_result(queue: Queue, call: Call[Any], arguments: str, files: Files) -> tuple[Any] | None:
+    """The value of a task that is kept, for whoever waits in this thread; None where there is none.
+
+    Raises:
+        RoutineValueError: as :func:`value_of`.
+    """
+    routine = call.routine
+    asked = Asked("", 0, job_of(routine, arguments, ""), cache=True, ttl=routine.options.ttl)
+    for found in queue.calls.find([asked]).values():
+        with suppress(ArtifactMissingError):  # it was pruned: made again
+            warn_of_other_source(routine, found)
+            return (value_of(routine, found, files),)
+    return None
 
 
 def result_text(routine: Routine[..., Any], value: Any, files: Files, unused: int = 0) -> bytes:
@@ -163,6 +172,9 @@ async def _awaited(value: Any) -> Any:
 
 class _Nowhere:
     """The engine of a task: it has none, and :mod:`clx.routines.routine` says so."""
+
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        raise NotImplementedError
 
     async def run(self, call: Call[Any]) -> Any:
         raise NotImplementedError

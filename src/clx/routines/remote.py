@@ -14,11 +14,11 @@ from clx.db.async_queue import AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
-from clx.errors import ArtifactMissingError, ClxError
+from clx.errors import ArtifactMissingError, ClxError, UnknownJobError
 from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
-from clx.routines.performing import arguments_of, job_of, outcome, value_of
+from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
 from clx.routines.routine import Call
 from clx.routines.sources import warn_of_other_source
 
@@ -125,12 +125,10 @@ class Dispatcher:
         Raises:
             UnknownJobError: it is not in the table any more.
         """
-        found = await self.table.wait([job_id])
-        if not found:
-            from clx.errors import UnknownJobError
-
+        found = await self.table.ended(job_id)
+        if found is None:
             raise UnknownJobError(job_id)
-        return found[0]
+        return found
 
     async def close(self) -> None:
         """End the threads; the queue stays open."""
@@ -194,10 +192,17 @@ class RemoteEngine:
             job_id, mark = entered.job_id, entered.mark
         try:
             ended = await self._dispatcher.ended(job_id)
-        finally:
-            if mark is not None:
+        except BaseException:
+            if mark is not None:  # one that has ended nobody has to leave
                 self._dispatcher.queue.calls.leave(job_id, mark)
+            raise
         return outcome(routine, ended, self._files)
+
+    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
+        """The kept result of a task that a program calls."""
+        if self._parent is not None or not call.routine.is_cached:
+            return None
+        return kept_result(self._dispatcher.queue, call, arguments_of(call, self._files), self._files)
 
     def _occurrence(self, name: str) -> int:
         running = RUNNING.get()

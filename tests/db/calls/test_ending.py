@@ -332,3 +332,16 @@ def test_jobs_of_other_types_ask_nothing_more(queue: Queue) -> None:
 
     assert said
     assert not [each for each in said if "calls" in each or "routines" in each]
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_what_has_ended_no_program_wants_any_more(queue: Queue, succeeds: bool) -> None:
+    """So that who waited writes nothing: neither does what is left count when the job is run again."""
+    program = enter(queue, None, call("a"))[0]
+    (job,) = queue.claim([TASK])
+    if succeeds:
+        queue.finish(job.id, job.run, {"value": 1})
+    else:
+        queue.fail(job.id, job.run, {"message": "no"}, retry=False)
+
+    assert queue.calls.parents_of(program.job_id or 0) == []

@@ -39,6 +39,7 @@ def after_routines(tx: Transaction, ended: Iterable[Ended]) -> list[Ended]:
     mine = [each for each in ended if is_routine(each.type)]
     if not mine:
         return []
+    tx.execute(tx.sql.forget_wants, {"ids": encode([each.id for each in mine])})  # who waited has what he waited for
     _fire(tx, mine)
     return [child for each in mine if each.type.startswith(WORKFLOW) for child in _cancel_called(tx, each.id)]
 

@@ -82,6 +82,8 @@ class Calls:
     def leave(self, job_id: int, mark: str) -> None:
         """A program wants a job no more; where nobody else does, it is cancelled, or asked to end if it runs.
 
+        A job that has ended nobody wants any more, and nobody has to leave.
+
         Args:
             mark: as :meth:`enter` has given it.
         """

@@ -97,6 +97,8 @@ def _as_artifact(text: str, files: Files | None) -> str:
 
 def artifacts_of(text: str) -> list[str]:
     """The digests of the artifacts that a canonical text names, in order; those that a large one of them names, too."""
+    if '"$' not in text:
+        return []
     import re
 
     digest = '"([0-9a-f]{64})"'

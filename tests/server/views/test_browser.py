@@ -1,0 +1,268 @@
+"""The page in a real browser: it changes by itself, does what it is told by mouse and keys, and shuts nobody out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.pages import Reader, reader
+
+from clx.db.calls.models import Call
+from clx.db.jobs import Queue
+from clx.db.models import Failure, NewJob, Success
+from clx.db.schedules.models import Schedule
+from clx.db.tokens import TokenTable
+from clx.db.workers import register_this_process
+from clx.jobtypes import browser as browser_module
+
+PATIENCE = 60.0
+
+
+def until(is_so: Callable[[], Any]) -> Any:
+    ends_at = time.monotonic() + PATIENCE
+    while time.monotonic() < ends_at:
+        found = is_so()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+class Site:
+    """A served queue and a browser that shows it, logged in with a role."""
+
+    def __init__(self, queue: Queue, url: str, browser: Reader, secrets: dict[str, str]) -> None:
+        self.queue = queue
+        self.url = url
+        self.browser = browser
+        self._secrets = secrets
+
+    def enter(self, role: str) -> None:
+        self.browser.page.go(f"{self.url}/?token={self._secrets[role]}", time.monotonic() + PATIENCE)
+        until(lambda: self.js("document.getElementById('live')?.textContent") == "Live")
+
+    def open(self, path: str) -> None:
+        self.browser.page.go(self.url + path, time.monotonic() + PATIENCE)
+        until(lambda: self.js("document.getElementById('live')?.textContent") == "Live")
+
+    def js(self, expression: str) -> Any:
+        """The value of an expression; None while a page is left for the next."""
+        try:
+            return self.browser.value(expression)
+        except (browser_module.ScriptError, browser_module.BrowserDiedError):
+            return None
+
+    def text(self) -> str:
+        return str(self.js("document.querySelector('main')?.innerText") or "")
+
+    def look(self, *, mode: str = "light", width: int = 1280, height: int = 800, media: str = "screen") -> None:
+        features = [{"name": "prefers-color-scheme", "value": mode}]
+        self.browser.call("Emulation.setEmulatedMedia", media=media, features=features)
+        self.browser.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A running server: its database and its address."""
+    file = tmp_path_factory.mktemp("site") / "jobs.db"
+    Queue.open(file).close()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clx", "server", "--db-path", str(file), "--port", "0"], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, cwd=file.parent,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://[\w.]+:\d+", process.stdout.readline())
+        assert found is not None
+        yield file, found[0]
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def site(started: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The site in a browser that reaches this machine, and nothing else; the table holds what :func:`fill` puts in."""
+    rule = "--host-resolver-rules=MAP * ~NOTFOUND"
+    flags = tuple(f"{each} , EXCLUDE 127.0.0.1" if each == rule else each for each in browser_module._FLAGS)
+    monkeypatch.setattr(browser_module, "_FLAGS", flags)
+    with reader(tmp_path) as browser, Queue.open(started[0]) as queue:
+        browser.call("Fetch.disable")
+        tokens = TokenTable(queue.database)
+        secrets = {role: tokens.add(f"{role} {tmp_path.name}", role) for role in ("read", "admin")}
+        yield Site(queue, started[1], browser, secrets)
+
+
+def fill(queue: Queue) -> dict[str, int]:
+    """Something of everything, as it is on a working day."""
+    register_this_process(queue.database, "render")
+    queue.enqueue_many([NewJob("render", {"file": f"scan-{n}.h5", "scale": n}) for n in range(12)])
+    jobs = queue.claim(["render"], 9)
+    for job in jobs[:6]:
+        queue.settle([Success(job.id, job.run, {"pixels": 4096}, stderr="read\ndrawn\n")], [], 0)
+    error = {
+        "type": "ValueError", "message": "the scan has no header",
+        "traceback": 'Traceback (most recent call last):\n  File "render.py", line 7, in render\n'
+        "    header = read(file)\nValueError: the scan has no header\n",
+    }  # fmt: skip
+    for job in jobs[6:8]:
+        queue.settle([Failure(job.id, job.run, error, stderr="read\n")], [], 0)
+    flow = queue.enqueue(NewJob("workflow:survey", {"night": "2026-11-29"}))
+    (run,) = queue.claim(["workflow:survey"])
+    calls = [Call(f"detect {n}", 0, NewJob("task:detect:1", {"beam": n}, max_runs=1)) for n in range(3)]
+    inner = Call("localise", 0, NewJob("workflow:localise", {"event": 9}))
+    queue.calls.enter((run.id, run.run), [*calls, inner])
+    for n, job in enumerate(queue.claim(["task:detect:1"], 2)):
+        queue.settle([Failure(job.id, job.run, error)] if n else [Success(job.id, job.run, n)], [], 0)
+    (job,) = queue.claim(["workflow:localise"])
+    queue.calls.enter((job.id, job.run), [Call("fit", 0, NewJob("task:fit:1")), Call("plot", 0, NewJob("task:plot:1"))])
+    batch, _ = queue.enqueue_batch([NewJob("notebook", {"deck": "one"}), NewJob("pdf")], NewJob("site"), name="course")
+    queue.schedules.add(Schedule("nightly", "0 2 * * *", NewJob("render", {"file": "all"})), replace=True)
+    return {"flow": flow, "failed": jobs[6].id, "running": jobs[8].id, "batch": batch}
+
+
+def test_what_happens_is_shown_by_itself(site: Site) -> None:
+    job_id = site.queue.enqueue(NewJob("live", {"n": 1}))
+    site.enter("read")
+    site.open(f"/jobs/{job_id}")
+    assert "queued" in site.text()
+    site.js("window.same = true; document.querySelector('main pre').focus(); 0")
+    register_this_process(site.queue.database, "live")
+    (job,) = site.queue.claim(["live"])
+    logs = site.queue.database.state.path / "logs" / "jobs"
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / f"{job.id}-{job.run}.log").write_text("first line\n")
+    until(lambda: "running" in site.text() and "first line" in site.text())
+    with (logs / f"{job.id}-{job.run}.log").open("a") as stream:
+        stream.write("<b>second</b> line\n")
+    until(lambda: "<b>second</b> line" in site.text())
+    (logs / f"{job.id}-{job.run}.log").unlink()
+    site.queue.settle([Success(job.id, job.run, {"answer": 42}, stderr="first line\n")], [], 0)
+    until(lambda: '"answer": 42' in site.text())
+    assert site.js("window.same"), "it is the same page yet"
+
+    site.open("/jobs?type=live")
+    new = site.queue.enqueue(NewJob("live", {"n": 2}))
+    until(lambda: f"#{new}" in site.text())
+    site.queue.cancel([new])
+    until(lambda: "cancelled" in site.text())
+    assert site.js("document.querySelectorAll('[data-bulk], [data-post], [data-chosen]').length") == 0
+
+
+def test_a_hidden_page_hears_nothing_until_it_is_seen(site: Site) -> None:
+    site.enter("read")
+    site.open("/jobs?type=seen")
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    told = " document.dispatchEvent(new Event('visibilitychange')); document.getElementById('live').textContent"
+    assert site.js(hide % "true" + told) == "Paused"
+    job_id = site.queue.enqueue(NewJob("seen"))
+    time.sleep(2.5)  # longer than two beats: what is not to come has no event
+    assert f"#{job_id}" not in site.text()
+    site.js(hide % "false" + told)
+    until(lambda: f"#{job_id}" in site.text())
+
+
+def test_all_that_fit_are_changed_after_a_question(site: Site) -> None:
+    site.queue.enqueue_many([NewJob("bulk", {"n": n}) for n in range(300)])
+    other = site.queue.enqueue(NewJob("other", {"n": 1}))
+    site.enter("admin")
+    site.open("/jobs?type=bulk")
+    click = (
+        "[...document.querySelectorAll('main button')].find(b => b.textContent === 'Cancel all that fit').click(); 0"
+    )
+    site.js(click)
+    until(lambda: site.js("document.getElementById('ask').open"))
+    assert site.js("document.activeElement.id") == "ask-no", "who only presses Enter changes nothing"
+    site.browser.press("Enter")
+    until(lambda: not site.js("document.getElementById('ask').open"))
+    assert len(site.queue.search(type="bulk", state="queued", limit=1000)) == 300
+    site.js(click)
+    until(lambda: site.js("document.getElementById('ask').open"))
+    site.js("document.getElementById('ask-yes').click(); 0")
+    until(lambda: site.js("document.getElementById('told').textContent") == "300 changed.")
+    assert site.queue.search(type="bulk", state="queued") == []
+    until(lambda: "queued" not in site.js("document.querySelector('main tbody').innerText"))
+    assert site.js("location.search") == "?type=bulk", "the filter stays"
+    job = site.queue.get(other)
+    assert job is not None
+    assert job.state == "queued"
+
+
+def test_keys_do_what_the_mouse_does(site: Site) -> None:
+    ids = [site.queue.enqueue(NewJob("keys", {"n": n})) for n in range(3)]
+    site.queue.cancel(ids)
+    site.enter("admin")
+    for key in ("g", "j"):
+        site.browser.press(key)
+    until(lambda: site.js("location.pathname") == "/jobs")
+    site.open("/jobs?type=keys")
+    for key in ("j", "j", "x"):
+        site.browser.press(key)
+    assert site.js("[...document.querySelectorAll('.choose:checked')].map(box => Number(box.value))") == [ids[1]]
+    site.queue.enqueue(NewJob("keys", {"n": 9}))  # a row more above: what is chosen stays chosen
+    until(lambda: site.js("document.querySelectorAll('main tbody tr').length") == 4)
+    assert site.js("[...document.querySelectorAll('.choose:checked')].map(box => Number(box.value))") == [ids[1]]
+    site.browser.press("r")
+    until(lambda: [job.id for job in site.queue.search(type="keys", state="queued")][-1] == ids[1])
+    site.browser.press("?")
+    until(lambda: site.js("document.getElementById('keys').open"))
+    site.browser.press("Escape")
+    site.browser.press("/")
+    assert site.js("document.activeElement.id") == "search"
+    for key in f"#{ids[0]}":
+        site.browser.press(key)
+    site.browser.press("Enter")
+    until(lambda: site.js("location.pathname") == f"/jobs/{ids[0]}")
+
+
+def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
+    ids = fill(site.queue)
+    site.enter("admin")
+    addresses = (
+        "/", "/jobs", f"/jobs/{ids['failed']}", f"/jobs/{ids['running']}", "/workflows", f"/workflows/{ids['flow']}",
+        "/schedules", "/schedules/one?name=nightly", "/workers", "/builds", f"/builds/{ids['batch']}",
+    )  # fmt: skip
+    for mode in ("light", "dark"):
+        site.look(mode=mode)
+        for address in addresses:
+            site.open(address)
+            assert site.browser.barriers() == [], (mode, address)
+    site.look(width=390, height=844)
+    for number, address in enumerate(addresses):
+        site.open(address)
+        assert site.js("document.documentElement.scrollWidth") <= 390, address
+        site.browser.picture(tmp_path / f"phone-{number}.png", whole=True)
+    site.open(f"/jobs/{ids['failed']}")
+    site.look(media="print")
+    hidden = "['header nav', '.changes', 'footer'].filter(each => document.querySelector(each)?.offsetParent)"
+    assert site.js(hidden) == []
+    assert "the scan has no header" in site.text()
+    site.look()
+
+
+def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
+    ids = fill(site.queue)
+    site.enter("admin")
+    said: list[str] = []
+    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}"):
+        site.browser.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="window.broken = []; document.addEventListener('securitypolicyviolation',"
+            " e => window.broken.push(e.violatedDirective + ' ' + e.blockedURI));"
+            " window.onerror = message => window.broken.push(message);",
+        )
+        site.open(address)
+        site.queue.enqueue(NewJob("render", {"file": address}))
+        until(lambda: site.js("document.getElementById('live').textContent") == "Live")
+        said += site.js("window.broken")
+    assert said == []
