@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -21,15 +21,20 @@ KINDS = {"host": "workflow", "task": "python"}
 class Staff:
     """Workers with the routines of *modules*, which lie in *folder*."""
 
-    def __init__(self, queue: Queue, folder: Path, modules: Sequence[str]) -> None:
+    def __init__(self, queue: Queue, folder: Path, modules: Sequence[str], **jobs: Any) -> None:
         self.queue, self.folder = queue, folder
         self.where = str(queue.database.path)
         self._modules = list(modules)
+        self.jobs = jobs
+        """What the settings say of jobs."""
+        self.database: dict[str, Any] = {}
         self.processes: dict[str, list[subprocess.Popen[bytes]]] = {"host": [], "task": []}
 
     def start(self, *, hosts: int = 0, tasks: int = 0) -> None:
         """Start so many."""
         told = msgspec.to_builtins(Settings())
+        told["jobs"] |= self.jobs
+        told["database"] |= self.database
         told["python"] |= {"modules": self._modules, "path": [str(self.folder)]}
         settings = msgspec.json.encode(told).decode()
         for kind, count in (("host", hosts), ("task", tasks)):

@@ -7,6 +7,8 @@ from typing import Any
 
 from clx.db import limits
 from clx.db import statements as sql
+from clx.db.calls.models import is_workflow
+from clx.db.calls.statements import HANGS
 from clx.db.consequences import end_dependents
 from clx.db.database import Database
 from clx.db.doorbell import ENDED
@@ -104,7 +106,10 @@ class Rescuer:
             tx.execute(tx.sql.worker_to_end, (worker_id,))  # from here on it claims nothing
             held = tx.execute(tx.sql.held_by, (worker_id,)).fetchall()
             several = len(held) > 1
-            rescued = [id_ for id_, run in held if rescue_run(tx, id_, run, cause, stderr, innocent=several)]
+            last = _begun_last(tx, held) if several else None
+            rescued = [
+                id_ for id_, run in held if rescue_run(tx, id_, run, cause, stderr, innocent=several and id_ != last)
+            ]
             end(tx)
             return rescued
 
@@ -128,11 +133,14 @@ def rescue_run(
 
     Args:
         innocent: the worker held others too, and nobody knows which one was its end: the run does not count. A job
-            that was rescued is only held by itself from then on, so the next time it is known.
+            that was rescued is only held by itself from then on, so the next time it is known. A workflow that waits
+            for what it has called is innocent, too, unless this was the last of its runs.
     """
     held = running(tx, job_id, run)
     if held is None:
         return False
+    if is_workflow(held.type) and not innocent and held.counted < held.max_runs:
+        innocent = _hangs(tx, job_id)
     killed = int(not innocent and cause.get("kind") != "silent")
     state, outcome = "queued", "released" if innocent else "rescued"
     if held.cancel_requested:
@@ -158,6 +166,26 @@ def rescue_run(
         limits.free(tx, held.limit)
     tx.bells.add(ENDED)
     return True
+
+
+def _hangs(tx: Transaction, job_id: int) -> bool:
+    return tx.execute(HANGS, (job_id,)).fetchone() is not None
+
+
+def _begun_last(tx: Transaction, held: Sequence[Sequence[int]]) -> int | None:
+    """The workflow that a host has begun last of those that it held, if that one was at work and no other began then.
+
+    Where one is the end of its host, it soon is so again: a host begins those that were rescued apart from each other.
+    """
+    found = [each for id_, run in held if (each := running(tx, id_, run)) is not None and is_workflow(each.type)]
+    found = [each for each in found if not _hangs(tx, each.job_id)]
+    found.sort(key=_begun_at, reverse=True)
+    alone = len(found) == 1 or (len(found) > 1 and _begun_at(found[0]) > _begun_at(found[1]))
+    return found[0].job_id if alone else None
+
+
+def _begun_at(run: Running) -> tuple[int, bool]:
+    return run.started_at, run.rescues > 0
 
 
 def _killer(tx: Transaction, run: Running, killed: int, cause: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
+
+from clx.errors import UsageError
 
 if TYPE_CHECKING:
     from clx.routines.routine import Call, Routine
@@ -63,6 +66,7 @@ RUNNING: ContextVar[Running | None] = ContextVar("clx_routine", default=None)
 """The routine whose code this is."""
 ENGINE: ContextVar[Engine | None] = ContextVar("clx_engine", default=None)
 """The engine of the lifecycle that is open; None: here and now, and nothing kept."""
+_TEXT = 1000
 TELL: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("clx_progress", default=None)
 """What takes the progress of the routine that runs."""
 
@@ -78,7 +82,32 @@ def progress(done: float, total: float | None = None, text: str = "") -> None:
     Args:
         done: of *total*, in whatever unit.
         total: None: not known.
-        text: what it does.
+        text: what it does; its first thousand characters are shown.
+
+    Raises:
+        UsageError: *done* or *total* is no number.
     """
+    told = {
+        "done": _number(done),
+        "total": None if total is None else _number(total),
+        "text": sayable(str(text)[:_TEXT]),
+    }
     if (tell := TELL.get()) is not None:
-        tell({"done": done, "total": total, "text": text})
+        tell(told)
+
+
+def _number(value: Any) -> float:
+    if type(value) is int and abs(value) < 1 << 63:
+        return value
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"No progress can be {repr(value)[:80]}.", "Give numbers: clx.progress(done, total)."
+        ) from error
+    return found if isfinite(found) else 0.0
+
+
+def sayable(text: str) -> str:
+    """*text* as a row can hold it: half a character, which no encoding has, is written as what it is."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clx.errors import ClxError, RoutineError
+from clx.routines.context import sayable
 
 _TRACEBACK = 20_000
 """Characters of a traceback that are kept, its end."""
@@ -32,12 +33,12 @@ def described(error: BaseException, routine_id: str) -> dict[str, Any]:
     told = {"type": kind.__qualname__, "message": message[:_MESSAGE], "module": kind.__module__, "routine": routine_id}
     if isinstance(error, ClxError) and error.next_step:
         told["next_step"] = error.next_step
-    frames = traceback.TracebackException(kind, error, error.__traceback__, limit=-40)
     try:
+        frames = traceback.TracebackException(kind, error, error.__traceback__, limit=-40)
         told["traceback"] = "".join(frames.format())[-_TRACEBACK:]
     except BaseException:
         told["traceback"] = ""
-    return told
+    return {name: sayable(str(text)) for name, text in told.items()}
 
 
 def raised(routine_id: str, error: Mapping[str, Any], job_id: int | None) -> RoutineError:

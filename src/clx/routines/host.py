@@ -11,9 +11,10 @@ import contextvars
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +41,10 @@ Key = tuple[int, int]
 """Job and run."""
 _NESTED_AT_ONCE = 1000
 """Workflows called by others that are claimed in one transaction; there is a place for each."""
+_AFTER = 1000
+"""Milliseconds until a workflow is begun again that could not go on."""
+_PROBATION = 0.5
+"""Seconds that others wait for a workflow whose host has died once, or was silent."""
 _ENDS_IN = 2.0
 """Seconds that coroutines which are given up may take to notice it."""
 
@@ -80,6 +85,8 @@ class Host:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._roots: set[Key] = set()
         self._given_up: set[Key] = set()
+        self._put_back: list[tuple[int, int, int]] = []  # job, run, and after how many milliseconds it is begun again
+        self._is_careful = True
         self._reports: list[Report] = []
         self._progress: dict[Key, Any] = {}
         self._table = ThreadPoolExecutor(1, "clx-table")
@@ -102,7 +109,7 @@ class Host:
         heart = threading.Thread(target=self._beat, args=(loop,), name="clx-lease", daemon=True)
         heart.start()
         try:
-            loop.run_until_complete(self._serve())
+            _run(loop, self._serve())
         finally:
             loop.run_until_complete(self._end())
             self._over.set()
@@ -137,20 +144,37 @@ class Host:
     async def _turn(self) -> bool:
         """Report what has ended, claim and begin what there is a place for; false where nothing was begun."""
         reports, self._reports = self._reports, []
+        room, nested = self._concurrency - len(self._roots), _NESTED_AT_ONCE
+        if self._is_careful:
+            room, nested = min(room, 1), 1
         try:
-            claimed = await self._ask(self._exchange, reports, self._concurrency - len(self._roots))
+            claimed = await self._ask(self._exchange, reports, room, nested)
         except PASSING as error:
             log.warning("%s", error.fact)
             self._reports = reports + self._reports
             await asyncio.sleep(SLOW_BEAT)
             return True
         for job in claimed:
-            self._begin(job)
+            hangs = self._begin(job)
+            if job.rescues > 0:  # should it be the end of this host, it is known which one it was
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(hangs.wait(), _PROBATION)
         return bool(claimed)
 
-    def _exchange(self, reports: list[Report], room: int) -> list[Job]:
+    def _exchange(self, reports: list[Report], room: int, nested_room: int) -> list[Job]:
+        claimed = self._claimed(reports, room, nested_room)
+        suspected = [job for job in claimed if job.rescues > 0]
+        self._is_careful = bool(suspected)
+        if len(suspected) > 1:  # each is begun apart from the others
+            self._put_back += [(job.id, job.run, 0) for job in suspected[1:]]
+            self._release()
+            claimed = [job for job in claimed if job.rescues == 0] + suspected[:1]
+        return claimed
+
+    def _claimed(self, reports: list[Report], room: int, nested_room: int) -> list[Job]:
         mine: dict[str, Any] = {"worker": self._worker, "lease": self._lease}
         found: list[Job] = []
+        self._release()
         if room > 0 and not self._queue.may_claim(self._types, self._pool):
             room = 0
         if reports or room > 0:
@@ -158,24 +182,39 @@ class Host:
             for lost in settled.lost:
                 log.warning("run %s of job %s is no longer this host's", lost.run, lost.job_id)
             found += settled.claimed
+        if found and nested_room == 1:
+            return found
         nested = self._pool + NESTED
-        if self._queue.may_claim(self._types, nested):
-            found += self._queue.settle((), self._types, _NESTED_AT_ONCE, pool=nested, **mine).claimed
+        with suppress(*PASSING):  # what is found already is this host's
+            if self._queue.may_claim(self._types, nested):
+                found += self._queue.settle((), self._types, nested_room, pool=nested, **mine).claimed
         return found
 
-    def _begin(self, job: Job) -> None:
-        key = (job.id, job.run)
+    def _release(self) -> None:
+        """Hand those back that cannot go on now, uncounted."""
+        while self._put_back:
+            job_id, run, delay = self._put_back[0]
+            with suppress(LostRunError):
+                self._queue.release(job_id, run, delay=delay)
+            self._put_back.pop(0)
+
+    def _begin(self, job: Job) -> asyncio.Event:
+        """Begin a workflow; the event is set as soon as it waits for something that it has called, or has ended."""
+        key, hangs = (job.id, job.run), asyncio.Event()
         loop, nobodys = asyncio.get_running_loop(), contextvars.Context()
-        task = loop.create_task(self._do(job), name=f"job {job.id}", context=nobodys)
+        task = loop.create_task(self._do(job, hangs), name=f"job {job.id}", context=nobodys)
         self._tasks[key] = task
         if not job.pool.endswith(NESTED):
             self._roots.add(key)
         task.add_done_callback(lambda _: self._is_over(key))
+        return hangs
 
     def _is_over(self, key: Key) -> None:
         self._tasks.pop(key, None)
         self._roots.discard(key)
         self._given_up.discard(key)
+        self._progress.pop(key, None)
+        self._dispatcher.forget_hits(key)
         if self._ears is not None:
             self._ears.wake()
 
@@ -188,59 +227,66 @@ class Host:
             await asyncio.wait(list(self._tasks.values()), timeout=_ENDS_IN)
         with suppress(ClxError):  # the leases tell what could not be said
             if self._reports:
-                await self._ask(self._exchange, self._reports, 0)
+                await self._ask(self._exchange, self._reports, 0, 0)
             await self._ask(self._queue.release_worker, self._worker)
         await self._dispatcher.close()
 
     # -- one workflow -------------------------------------------------------------------------------
 
-    async def _do(self, job: Job) -> None:
+    async def _do(self, job: Job, hangs: asyncio.Event) -> None:
         key, routine = (job.id, job.run), self._routines[job.type]
         running: Running | None = None
         limit: asyncio.Timeout | None = None
+        is_its_own = False  # what is raised
         try:
             recorded = await self._ask(self._queue.calls.of, job.id) if job.run > 1 else ()
-            engine = RemoteEngine(self._dispatcher, key, recorded)
+            engine = RemoteEngine(self._dispatcher, key, recorded, partial(self._go_on_later, job), hangs.set)
             call = call_of(routine, job.payload, self._files)
             running = Running(routine, key, engine)
             RUNNING.set(running)
             TELL.set(lambda told: self._progress.__setitem__(key, told))
             timeout = None if job.timeout is None else job.timeout / 1000
+            is_its_own = True
             async with asyncio.timeout(timeout) as limit:
                 value = await routine.function(*call.bound.args, **call.bound.kwargs)
+            is_its_own = False
+            if key in self._given_up:
+                return
             text = result_text(routine, value, self._files, unused=len(engine.unused))
             with suppress(LostRunError):
                 await self._ask(self._dispatcher.note_hits, key, self._queue)
             self._reports.append(Success(job.id, job.run, msgspec.Raw(text)))
-            if engine.unused:
-                log.warning("job %s (%s) asked for other things than before", job.id, job.type)
         except BaseException as error:
-            self._ended_by(job, routine, error, overran=limit is not None and limit.expired())
+            if isinstance(error, DatabaseError | ServerError | LostRunError) and not is_its_own:
+                self._go_on_later(job, error)
+            else:
+                self._ended_by(job, routine, error, overran=limit is not None and limit.expired())
         finally:
+            hangs.set()
             for task in running.tasks if running is not None else ():
                 task.cancel()
 
     def _ended_by(self, job: Job, routine: Routine[..., Any], error: BaseException, *, overran: bool) -> None:
         told: dict[str, Any]
-        if (job.id, job.run) in self._given_up or isinstance(error, LostRunError):
+        if (job.id, job.run) in self._given_up:
             log.warning("job %s (%s) was given up", job.id, job.type)
-            return
-        if isinstance(error, DatabaseError | ServerError):  # no fault of the workflow's: it goes on in a while
-            log.warning("job %s (%s) goes on later: %s", job.id, job.type, error.fact)
-            self._table.submit(self._put_back, job)
             return
         if overran:
             told = {"type": "Timeout", "message": f"It ran longer than {(job.timeout or 0) / 1000:g} seconds."}
         elif isinstance(error, Exception):
-            log.warning("job %s (%s) failed", job.id, job.type, exc_info=error)
             told = described(error, routine.id)
         else:  # CancelledError of nobody but itself, SystemExit
             told = {"type": type(error).__name__, "message": f"It raised {type(error).__name__}."}
         self._reports.append(Failure(job.id, job.run, {**told, "routine": routine.id}))
+        log.warning("job %s (%s) failed", job.id, job.type, exc_info=error)
 
-    def _put_back(self, job: Job) -> None:
-        with suppress(ClxError):
-            self._queue.release(job.id, job.run, delay=1000)
+    def _go_on_later(self, job: Job, error: ClxError) -> None:
+        """Hand a workflow back whose run cannot go on, by no fault of its own."""
+        key = (job.id, job.run)
+        log.warning("job %s (%s) goes on later: %s", job.id, job.type, error.fact)
+        if not isinstance(error, LostRunError):
+            self._put_back.append((*key, _AFTER))
+        self._give_up(key)
 
     # -- cancelling and leases ------------------------------------------------------------------------
 
@@ -280,7 +326,7 @@ class Host:
                 try:
                     self._queue.database.require_in_place()
                     table.beat(self._worker)
-                    for key in list(self._tasks):
+                    for key in [*self._tasks, *(each[:2] for each in self._put_back)]:
                         self._renew(key, loop)
                     self._queue.rescue()
                 except PASSING as error:
@@ -308,6 +354,17 @@ class Host:
     def _patiently(self, body: Callable[..., R], *args: Any) -> R:
         with self._queue.database.waiting_until(lambda: bool(self._reason)):
             return body(*args)
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None]) -> None:
+    """Run *main* to its end, whatever tasks of workflows raise: whoever awaits them gets that, and not the loop."""
+    task = loop.create_task(main)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            log.warning("a task of a workflow raised %s", type(error).__name__)
+    task.result()
 
 
 def _task_of_a_workflow(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:

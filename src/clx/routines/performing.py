@@ -23,8 +23,8 @@ from clx.routines.sources import warn_of_other_source
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
 
-WORKFLOW_RUNS = 100
-"""Runs of a workflow: one for each host that dies under it; one that raises is not run again."""
+WORKFLOW_RUNS = 5
+"""Runs of a workflow: one for each host that dies when it has just begun; one that raises is not run again."""
 NESTED = "nested"
 """What the pool of workflows ends with that others have called: they wait for no place."""
 SCHEDULED = ("data_date", "fire_at")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from clx.commands import SERVED
@@ -14,7 +16,7 @@ from clx.db.async_queue import AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
-from clx.errors import ArtifactMissingError, ClxError, UnknownJobError
+from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunError, ServerError, UnknownJobError
 from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
@@ -22,6 +24,7 @@ from clx.routines.performing import arguments_of, job_of, kept_result, outcome, 
 from clx.routines.routine import Call
 from clx.routines.sources import warn_of_other_source
 
+R = TypeVar("R")
 Parent = tuple[int, int]
 """Job and run of the workflow that makes a call."""
 _AT_ONCE = 1000
@@ -61,13 +64,20 @@ class Dispatcher:
             loop.call_soon(self._enter_all, loop)
         entered: asyncio.Future[Entered] = loop.create_future()
         made.setdefault(parent, []).append((asked, entered))
-        return await entered
+        try:
+            return await entered
+        except asyncio.CancelledError:
+            if entered.done() and not entered.cancelled():
+                self._leave_all([entered.result()])
+            raise
 
     def _enter_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for parent, made in self._made.pop(loop, {}).items():
             waiting = self._unknown(parent, made) if self._is_here else made
             for start in range(0, len(waiting), _AT_ONCE):
-                task = loop.create_task(self._enter(parent, waiting[start : start + _AT_ONCE]))
+                # in a context of its own: it is not that workflow's who happens to be the first, and to end first
+                entering = self._enter(parent, waiting[start : start + _AT_ONCE])
+                task = loop.create_task(entering, context=contextvars.Context())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -98,26 +108,45 @@ class Dispatcher:
         return rest
 
     async def _enter(self, parent: Parent | None, waiting: Waiting) -> None:
+        done = _Answers(self._leave_all)
         try:
             if not self._is_here:
                 kept = await self.table.call(partial(self._find, [each for each, _ in waiting]))
                 waiting = self._answer(parent, waiting, kept)
             asked = [each for each, _ in waiting]
             hits = self._hits.pop(parent, []) if parent is not None and asked else []
-            found = await self.table.call(lambda queue: queue.calls.enter(parent, asked, hits)) if asked else []
+            if asked:
+                await self.table.call(lambda queue: done.put(queue.calls.enter(parent, asked, hits)))
         except BaseException as error:
             _fail(waiting, error)
+            done.nobody_waits()
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, entered), each in zip(waiting, found, strict=True):
-            if not entered.done():
+        for (_, entered), each in zip(waiting, done.found, strict=True):
+            if entered.done():
+                self._leave_all([each])
+            else:
                 entered.set_result(each)
+
+    def leave(self, job_id: int, mark: str) -> None:
+        """A program waits no more; where that cannot be said, the job goes on as though it did."""
+        with suppress(ClxError):
+            self.queue.calls.leave(job_id, mark)
+
+    def _leave_all(self, entered: Iterable[Entered]) -> None:
+        for each in entered:
+            if each.job_id is not None and each.mark is not None:
+                self.leave(each.job_id, each.mark)
 
     def note_hits(self, parent: Parent, queue: Queue) -> None:
         """Record what kept results have answered, and no call since then has recorded with it."""
         if hits := self._hits.pop(parent, []):
             queue.calls.enter(parent, [], hits)
+
+    def forget_hits(self, parent: Parent) -> None:
+        """The run of a parent is over."""
+        self._hits.pop(parent, None)
 
     async def ended(self, job_id: int) -> Job:
         """The job once it has ended.
@@ -135,6 +164,24 @@ class Dispatcher:
         await self.table.close()
 
 
+class _Answers:
+    """What a thread has found, for a loop that may have stopped to wait for it: then all of it is left again."""
+
+    def __init__(self, leave: Callable[[list[Entered]], None]) -> None:
+        self.found: list[Entered] = []
+        self._leave = leave
+        self._is_wanted = True
+
+    def put(self, found: list[Entered]) -> None:
+        self.found = found
+        if not self._is_wanted:
+            self._leave(found)
+
+    def nobody_waits(self) -> None:
+        self._is_wanted = False  # first this, then that, and the other way about there: one of both sees it
+        self._leave(self.found)
+
+
 def _fail(waiting: Waiting, error: BaseException) -> None:
     for _, entered in waiting:
         if not entered.done():
@@ -147,10 +194,23 @@ class RemoteEngine:
     Args:
         parent: the workflow that makes them; None: a program.
         recorded: what the workflow asked for in an earlier run.
+        give_up: is told why this run of the workflow cannot go on, and has it end. The workflow itself is not told: it
+            would go on as though its call had failed. None: whoever calls gets the error.
+        hangs: is told whenever a call begins to wait for a job.
     """
 
-    def __init__(self, dispatcher: Dispatcher, parent: Parent | None = None, recorded: Iterable[Recorded] = ()) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        parent: Parent | None = None,
+        recorded: Iterable[Recorded] = (),
+        give_up: Callable[[ClxError], None] | None = None,
+        hangs: Callable[[], None] = lambda: None,
+    ) -> None:
         self._dispatcher = dispatcher
+        self.hangs = hangs
+        self._give_up = give_up
+        self._is_given_up = False
         self._files = dispatcher.files
         self._parent = parent
         self.recorded = {(each.name, each.occurrence): each for each in recorded}
@@ -163,6 +223,22 @@ class RemoteEngine:
             RoutineError: it has failed, or was cancelled.
             RoutineValueError: an argument has no codec.
         """
+        return await self._unharmed(self._run(call))
+
+    async def _unharmed(self, asking: Coroutine[Any, Any, R]) -> R:
+        if self._give_up is None:
+            return await asking
+        if not self._is_given_up:
+            try:
+                return await asking
+            except (DatabaseError, ServerError, LostRunError) as error:
+                self._is_given_up = True
+                self._give_up(error)
+        asking.close()
+        never: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        return await never  # until it is cancelled
+
+    async def _run(self, call: Call[Any]) -> Any:
         arguments = arguments_of(call, self._files)
         self._files.share(artifacts_of(arguments))
         name = name_of(call.routine.id, arguments)
@@ -190,11 +266,12 @@ class RemoteEngine:
                 warn_of_other_source(routine, entered.result)
                 return value_of(routine, entered.result, self._files)
             job_id, mark = entered.job_id, entered.mark
+        self.hangs()
         try:
             ended = await self._dispatcher.ended(job_id)
         except BaseException:
             if mark is not None:  # one that has ended nobody has to leave
-                self._dispatcher.queue.calls.leave(job_id, mark)
+                self._dispatcher.leave(job_id, mark)
             raise
         return outcome(routine, ended, self._files)
 
@@ -214,17 +291,20 @@ class RemoteEngine:
 
     async def record(self, name: str, function: Callable[[], Any]) -> Any:
         """What *function* gave the first time that this workflow came here."""
-        named = name_of(f"record:{name}", "")
-        occurrence = self._occurrence(named)
-        known = self._known(named, occurrence)
+        named, occurrence, known = self._remembered(name)
         if known is not None and known.value is not None:
             return restore_text(known.value, Any, name, self._files)
         value = function()
         if inspect.isawaitable(value):
             value = await value
         text = canonical(value, Any, name, self._files)
-        remember = partial(self._remember, named, occurrence, text)
-        return restore_text(await self._dispatcher.table.call(remember), Any, name, self._files)
+        remember = self._dispatcher.table.call(partial(self._remember, named, occurrence, text))
+        return restore_text(await self._unharmed(remember), Any, name, self._files)
+
+    def _remembered(self, name: str) -> tuple[str, int, Recorded | None]:
+        named = name_of(f"record:{name}", "")
+        occurrence = self._occurrence(named)
+        return named, occurrence, self._known(named, occurrence)
 
     def _remember(self, name: str, occurrence: int, text: str, queue: Queue) -> str:
         assert self._parent is not None

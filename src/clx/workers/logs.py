@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import io
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,10 @@ class JsonLines(logging.Handler):
         }
         if record.exc_info:
             fields["traceback"] = logging.Formatter().formatException(record.exc_info)
-        return msgspec.json.encode(fields, enc_hook=str) + b"\n"
+        try:
+            return msgspec.json.encode(fields, enc_hook=str) + b"\n"
+        except UnicodeEncodeError:  # half a character
+            return json.dumps(fields, default=str).encode() + b"\n"
 
     def _open(self) -> int:
         """The descriptor to write to: another one once somebody has set the file aside."""

@@ -16,6 +16,11 @@ def is_routine(type_: object) -> bool:
     return isinstance(type_, str) and type_.startswith(_KINDS)
 
 
+def is_workflow(type_: object) -> bool:
+    """Whether jobs of a type are runs of a workflow."""
+    return isinstance(type_, str) and type_.startswith(WORKFLOW)
+
+
 class Call(NamedTuple):
     """A call of a routine.
 

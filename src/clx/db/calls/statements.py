@@ -14,6 +14,11 @@ OF = (
     "SELECT c.name, c.occurrence, c.type, c.job_id, j.state, c.value, c.created_at "
     "FROM calls c LEFT JOIN jobs j ON j.id = c.job_id WHERE c.parent_id = ?"
 )
+HANGS = (
+    "SELECT 1 FROM calls c JOIN jobs j ON j.id = c.job_id "
+    "WHERE c.parent_id = ? AND j.state IN ('queued', 'running') LIMIT 1"
+)
+"""Whether a caller waits for something that it has called."""
 PARENTS = "SELECT parent_id FROM calls WHERE job_id = :id UNION SELECT 0 FROM wants WHERE job_id = :id"
 WANT = "INSERT INTO wants (job_id, name, created_at) VALUES (?, ?, ?)"
 LEAVE = "DELETE FROM wants WHERE job_id = ? AND name = ?"

@@ -1,7 +1,8 @@
 """Workers that are kept up: replaced at once when one dies, after growing pauses when it goes on dying.
 
 When one kind of worker dies :data:`CRASH_LIMIT` times within :data:`CRASH_WINDOW` seconds, or does not start
-``workers.startup_retries`` times in a row, no more of it is started until somebody asks again.
+``workers.startup_retries`` times in a row, no more of it is started until somebody asks again. Hosts of workflows are
+started again however often they die.
 """
 
 from __future__ import annotations
@@ -164,7 +165,8 @@ class RestartingGroup(WorkerGroup):
             crashes.popleft()
         if key in self.given_up:  # the last of them, told already
             return
-        if len(crashes) >= CRASH_LIMIT:
+        # of workflows one may be the end of its host again and again; that one ends, and the others go on
+        if len(crashes) >= CRASH_LIMIT and key[0] != "workflow":
             often = f"The {key[0]} workers died {len(crashes)} times in {CRASH_WINDOW:g} s"
             fact = f"{often}, the last one: {tell(cause)}. Its last line: {last_line(tail)}"
             self._give_up(key, fact, f"See `clx workers logs {worker.worker_id}`; then start the services again.")
