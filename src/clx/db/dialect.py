@@ -246,10 +246,7 @@ class Dialect(ABC):
     def _work(self) -> None:
         """Statements of works."""
         ids = f"IN ({self.texts('ids')})"
-        self.created_at = (
-            f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {works.FROM} "
-            f"WHERE w.creation IN ({self.ids('moments')}) AND j.created_at > :since ORDER BY w.job_id"
-        )
+        self.created_at = f"{works.CREATED}IN ({self.ids('moments')}) ORDER BY w.job_id"
         self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
         self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
         self.works_to_change = (

@@ -346,11 +346,17 @@ def check_ids(job_ids: object) -> None:
         raise QueueError(f"Jobs are named by a list of ids, not by {_shown(job_ids)}.", "Write [id], below 2^63.")
 
 
+_NEVER_INFINITE = frozenset({str, int, bool, type(None)})
+
+
 def is_finite(value: Any) -> bool:
     """Whether no number in *value*, something that msgspec encodes, is one that JSON cannot say (NaN, infinite)."""
     left = [value]
     while left:
-        match left.pop():
+        each = left.pop()
+        if each.__class__ in _NEVER_INFINITE:  # as most are; a pattern takes five times as long
+            continue
+        match each:
             case None | str() | int() | msgspec.Raw():
                 continue
             case float() as number:

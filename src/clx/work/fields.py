@@ -145,8 +145,7 @@ def _nothing() -> None:
 
 
 def _user() -> str:
-    said = next((name for each in ("LOGNAME", "USER", "LNAME", "USERNAME") if (name := os.environ.get(each))), None)
-    return _login() if said is None else said
+    return os.environ.get("LOGNAME") or _login()
 
 
 @cache

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from clx.errors import ClxError, UsageError
 
-_SAID = ("CLX_WORK__URL", "CLX_WORK__TOKEN", "CLX_DATABASE__PATH", "CLX_DATABASE__URL", "XDG_CONFIG_HOME", "HOME")
-"""Variables that the settings hang on, as far as they name a place."""
+_SAID = ("CLX_WORK__URL", "CLX_DATABASE__PATH", "CLX_DATABASE__URL")
+"""Variables that name a place. Settings are read once for each of these, and for each directory."""
 
 
 class Store(Protocol):

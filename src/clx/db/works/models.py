@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from clx.db.models import NewJob, decode_or_show, encode, told_or_shown
+from clx.db.models import decode_or_show, encode, told_or_shown
+from clx.db.statements import NO_TIME
 from clx.db.validation import is_text
 from clx.errors import QueueError
 from clx.settings.problems import shortened
@@ -197,15 +198,12 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
     )
 
 
-def job_of(fields: Fields, work_id: str) -> NewJob:
-    """The job of a new Work."""
-    return NewJob(
-        fields.type,
-        {"work": work_id},
-        priority=fields.priority,
-        max_runs=max(1, fields.retries),
-        timeout=fields.timeout,
-    )
+def job_row(fields: Fields, work_id: str, now: int) -> tuple[Any, ...]:
+    """The row of the job of a new Work, as :data:`clx.db.statements.INSERT` wants it."""
+    return (
+        fields.type, "", fields.priority, 5 - fields.priority, f'{{"work":{encode(work_id)}}}', None,
+        max(1, fields.retries), 1, 0, NO_TIME, fields.timeout, now, 0, 1, None,
+    )  # fmt: skip
 
 
 class Key(NamedTuple):

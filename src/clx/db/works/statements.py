@@ -77,6 +77,8 @@ WAITING = (
     "j.state = 'queued' AND j.ready = 1 AND j.pool = '' AND j.type = :type "
     "AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.type = j.type AND p.pool = j.pool)"
 )
+CREATED = f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {FROM} WHERE j.created_at > :since AND w.creation "
+CREATED_AT = f"{CREATED}= :moment ORDER BY w.job_id"
 STATUS = "SELECT status, count(*) FROM works WHERE in_bucket = 1 AND pipeline = :pipeline GROUP BY status"
 STATUS_OF_ALL = "SELECT status, count(*) FROM works WHERE in_bucket = 1 GROUP BY status"
 BUCKETS = "SELECT DISTINCT pipeline FROM works WHERE in_bucket = 1 ORDER BY pipeline"
