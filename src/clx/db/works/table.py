@@ -115,6 +115,7 @@ class Works:
 
         Raises:
             QueueError: names a field that is not possible.
+            LostWorkerError: this queue's worker, who would hold one that a document says runs, was struck off.
         """
         todo = changes(list(documents))
         begins = any(each.run is None and each.fields.status == "running" for each in todo)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from clx.db import finishing, leases
 from clx.db.cancelling import request_cancel
+from clx.db.claiming import Claim
 from clx.db.consequences import end_dependents, unlock
 from clx.db.doorbell import ENDED as ENDED_BELL
 from clx.db.models import Failure, Success, encode
@@ -14,7 +15,7 @@ from clx.db.retrying import retry
 from clx.db.transaction import Transaction
 from clx.db.works import statements as sql
 from clx.db.works.depositing import end, error_of
-from clx.db.works.following import limit_runs, note_begun, note_end
+from clx.db.works.following import limit_runs, note_end
 from clx.db.works.models import ENDED, Document, Fields, fields_of
 
 
@@ -159,12 +160,9 @@ def _of_waiting(tx: Transaction, row: Row, change: Change, worker: int) -> bool:
     if change.run is not None:
         return _succeeded_late(tx, row)
     if status == "running":
-        named = {"ids": encode([row.job_id]), "n": 1, "worker": worker, "now": tx.now}
-        length = change.fields.timeout
-        rows = tx.execute(tx.sql.claim_these, {**named, "lease": length, "until": tx.now + length}).fetchall()
-        if rows:
-            note_begun(tx, [row.type], [_Job(row.job_id, row.type)])
-        return bool(rows)
+        claim = Claim(tx, worker, [row.type], "", 1, change.fields.timeout, harmless=False)
+        claim.prepare()
+        return bool(claim.take_one(row.job_id))
     if status == "success" and row.run and _succeeded_late(tx, row):
         return True
     if status in ENDED:
@@ -179,11 +177,6 @@ def _of_waiting(tx: Transaction, row: Row, change: Change, worker: int) -> bool:
 def _succeeded_late(tx: Transaction, row: Row) -> bool:
     """Take the success of a run that was given up on for its silence alone, and that nobody has begun anew."""
     return _counted(tx, finishing.succeed(tx, Success(row.job_id, row.run), "null"), succeeded=1)
-
-
-class _Job(NamedTuple):
-    id: int
-    type: str
 
 
 def _of_ended(tx: Transaction, row: Row, change: Change) -> bool:
