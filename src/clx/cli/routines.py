@@ -314,7 +314,7 @@ def graph(here: Here, job: str, format_: str) -> None:
         queue = Queue(database)
         tree = tree_of(queue, _run(here, queue, job))
     if format_ in {"dot", "mermaid"}:
-        click.echo(dot(tree) if format_ == "dot" else mermaid(tree))
+        echo(dot(tree) if format_ == "dot" else mermaid(tree))
         return
     told = [visible_line(text) for text, _ in lines(tree, whole=True)] if format_ == "text" else []
     Output(tree.document(), told).show(format_)
