@@ -157,6 +157,15 @@ def test_a_run_prints_its_result_and_nothing_else(shop: Path) -> None:
     assert again == {"job": None, "routine": "task:add:1.0.0", "cached": True, "result": 3}
 
 
+def test_a_result_that_other_code_made_is_told(shop: Path) -> None:
+    clx("run", "add", "-p", "a=1", "--local", cwd=shop)
+    assert "Warning" not in clx("run", "add", "-p", "a=1", cwd=shop).stderr
+    text = (shop / "shop.py").read_text(encoding="utf-8")
+    (shop / "shop.py").write_text(text.replace("it adds", "it adds anew"), encoding="utf-8")
+    told = clx("run", "add", "-p", "a=1", cwd=shop)
+    assert (told.stdout, told.stderr.count("Warning: add 1.0.0 was cached with other code.")) == ("2\n", 1)
+
+
 def test_no_process_of_a_run_is_left(shop: Path) -> None:
     clx("run", "total", "-p", "numbers=[1, 2, 3]", cwd=shop)
     with Queue.open(shop / ".clx" / "jobs.db") as queue:
@@ -210,6 +219,16 @@ def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:
         (["run", "add", "--param-json", "{"], "The arguments are no JSON: ", "Write '"),
         (["run", "add", "--param-json", "@nothing.json"], "nothing.json cannot be read: ", "Name a file"),
         (["run", "add", "-p", "a=1", "--detach", "--local"], "--detach starts nothing.", "Leave --local"),
+        (
+            ["run", "add", "-p", "a=1", "-m", "shop.py"],
+            "shop.py is the name of a file",
+            "Write it as it is imported: shop",
+        ),
+        (
+            ["run", "add", "-p", "a=1", "-m", "./a/b.py"],
+            "./a/b.py is the name of a file",
+            "Write it as it is imported: a.b",
+        ),
         (["run", "add", "-p", "a=1", "-m", "nowhere"], "There is no module nowhere", "Type the command in"),
         (["show", "99"], "There is no job 99.", "`clx jobs list` names those there are."),
         (["show", "nobody"], "There is no routine 'nobody'.", "There are: "),
@@ -230,6 +249,11 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_line(shop: Path) -> N
     (shop / "shop.py").write_text("import os\nnonsense\n", encoding="utf-8")
     refused = clx("run", "add", "-p", "a=1", cwd=shop, code=2).stderr
     assert f"NameError: name 'nonsense' is not defined ({shop / 'shop.py'}, line 2)" in refused
+    wrong = 'from clx import define\n\n\n@define.workflow(name="wrong")\ndef wrong() -> None: ...\n'
+    (shop / "shop.py").write_text(wrong, encoding="utf-8")
+    refused = clx("run", "wrong", cwd=shop, code=2).stderr
+    fact = f"shop cannot be imported: The workflow wrong is no coroutine function ({shop / 'shop.py'}, line 4)."
+    assert refused == f"Error: {fact}\nWrite async def.\n"
     (shop / ".clx" / "config.toml").unlink()
     assert "No module with routines is named." in clx("run", "add", cwd=shop, code=2).stderr
 

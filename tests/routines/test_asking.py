@@ -88,6 +88,21 @@ def test_what_is_none_of_its_type_is_refused(hint: Any, text: str) -> None:
         read(hint, text)
 
 
+@pytest.mark.parametrize(
+    ("hint", "text", "said"),
+    [
+        (list[Point], '[{"x": 1}, {"x": "a"}]', ": expected int, got str, at [1].x."),
+        (dict[str, Colour], '{"a": "blue"}', ": invalid enum value 'blue', at [...]."),
+        (list[int], "1,2", ", for it is no JSON."),
+        (int, "x", "is no int."),
+    ],
+)
+def test_it_is_told_which_part_is_none_of_its_type(hint: Any, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(hint, text)
+    assert refused.value.fact.endswith(said)
+
+
 def test_json_values_are_not_read_as_texts() -> None:
     @define.task(name="add", version="1.0.0")
     def add(a: int, b: Point | None = None) -> int:

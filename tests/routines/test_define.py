@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from clx import define
-from clx.errors import RoutineError, UsageError
+from clx.errors import QueueError, RoutineError, RoutineValueError, UsageError
 from clx.routines import registry
+from clx.routines.codecs import canonical
 from clx.routines.names import RoutineId, parse
 
 
@@ -123,8 +124,34 @@ def test_a_call_takes_what_the_function_takes() -> None:
     assert a(1).result() == 3
     assert a(1, y=5).result() == 6
     assert a.local(1) == 3
-    with pytest.raises(TypeError, match="missing a required argument"):
+    with pytest.raises(TypeError, match=r"^a: missing a required argument"):
         a()  # type: ignore[call-arg]
+
+
+def test_a_call_is_no_value() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> None: ...
+
+    call = a()
+    with pytest.raises(RoutineValueError, match="result: a call that was not awaited") as refused:
+        canonical(call, path="result")
+    assert refused.value.next_step == "Write await before it."
+    call.close()
+
+
+def test_a_failure_has_no_cause_in_how_it_was_waited_for() -> None:
+    @define.task(name="a", version="1.0.0")
+    def a() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError) as failed:
+        a().result()
+    seen: list[type] = []
+    error: BaseException | None = failed.value
+    while error is not None:
+        seen.append(type(error))
+        error = error.__cause__ or error.__context__
+    assert RuntimeError not in seen
 
 
 def test_a_call_that_nobody_awaits_is_told() -> None:
@@ -242,6 +269,19 @@ def test_triggers_and_schedules_stand_above_or_below_the_name() -> None:
     assert [each["timezone"] for each in above.schedules + below.schedules] == ["Europe/Berlin", "UTC"]
     with pytest.raises(UsageError, match="on='done'"):
         define.trigger(after=first, on="done")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("after", ["first", "first:1.0.0", "task:first", None])
+def test_a_trigger_after_what_is_no_routine_is_refused_where_it_stands(after: Any) -> None:
+    with pytest.raises(UsageError, match=r"^after=.* is no routine") as refused:
+        define.trigger(after=after)
+    assert refused.value.next_step == "Give the function, or its id: task:NAME:VERSION or workflow:NAME."
+
+
+@pytest.mark.parametrize(("cron", "tz"), [("99 * * * *", "UTC"), ("0 6 31 2 *", "UTC"), ("0 6 * * *", "Europe/Berln")])
+def test_a_schedule_that_cannot_be_is_refused_where_it_stands(cron: str, tz: str) -> None:
+    with pytest.raises(QueueError):
+        define.schedule(cron, tz=tz)
 
 
 def test_the_code_is_known_whatever_line_it_stands_on() -> None:

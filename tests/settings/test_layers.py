@@ -106,6 +106,8 @@ def test_beyond_the_limit_mistakes_are_counted_but_nothing_is_guessed(file: Path
         ("CLX_WORKERS__NOTEBOOK__COUNT", "2", "workers.notebook.count", 2),
         ("CLX_WORKERS__AUTO_START", "false", "workers.auto_start", False),
         ("CLX_DRAWIO__EXECUTABLE", "/opt/x", "drawio.executable", "/opt/x"),
+        ("CLX_PYTHON__MODULES", "shop, till", "python.modules", ("shop", "till")),
+        ("CLX_PYTHON__MODULES", '["shop", "till"]', "python.modules", ("shop", "till")),
     ],
 )
 def test_a_variable_sets_what_its_name_says(variable: str, value: str, key: str, found: object) -> None:

@@ -99,7 +99,7 @@ def loaded(here: Here, modules: tuple[str, ...], *, require: bool = True) -> dic
             return {}
         raise UsageError(
             "No module with routines is named.",
-            "Type `clx routines … -m MODULE`, or set it: clx config set python.modules '[\"MODULE\"]'",
+            "Type `clx routines … -m MODULE`, or set it: clx config set python.modules MODULE",
         )
     with result_alone():
         return load(wanted, [Path.cwd(), *python.path])

@@ -153,10 +153,14 @@ class _Runner:
 
     def waited(self, call: Call[Any]) -> Output:
         """Run it on workers."""
+        from clx.routines.sources import other_source
+
         began = time.monotonic()
         while True:
             asked = self._ask(call)
             result = asked.kept if asked.job is None else self._follow(asked)
+            if asked.job is None and (said := other_source(call.routine, result)):
+                echo(said, label="Warning", err=True)
             try:
                 return self._output(call.routine, result, asked.job, time.monotonic() - began, cached=asked.job is None)
             except ArtifactMissingError:

@@ -87,7 +87,24 @@ def _converted(routine: Routine[..., Any], name: str, value: Any) -> Any:
 
 def _none_of(routine: Routine[..., Any], name: str, text: str, hint: Any) -> UsageError:
     said = hint.__name__ if isinstance(hint, type) else str(hint)
-    return UsageError(f"{name}={shortened(text)} is no {said}.", f"Its parameters: {signature_of(routine)}")
+    fact = f"{name}={shortened(text)} is no {said}{_where(text, hint)}."
+    return UsageError(fact, f"Its parameters: {signature_of(routine)}")
+
+
+def _where(text: str, hint: Any) -> str:
+    """Which part of a list, mapping or object is none of its type, or that the text is no JSON; else nothing."""
+    if get_origin(hint) in {Union, types.UnionType, Annotated} or hint in {int, float, bool}:
+        return ""
+    try:
+        msgspec.convert(json.loads(text), hint, dec_hook=_by_hand)
+    except msgspec.ValidationError as error:
+        what, at, place = str(error).replace("`", "").rpartition(" - at $")
+        return f": {what[0].lower()}{what[1:]}, at {place.lstrip('.')}" if at else ""
+    except json.JSONDecodeError:
+        return "" if get_origin(hint) is None else ", for it is no JSON"
+    except (TypeError, ValueError, NotImplementedError, RecursionError):
+        pass
+    return ""
 
 
 def _alternatives(hint: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, ov
 from clx.errors import UsageError
 from clx.routines import registry
 from clx.routines.context import RUNNING
-from clx.routines.names import RoutineId, check_name, check_version
+from clx.routines.names import RoutineId, check_after, check_name, check_version
 from clx.routines.routine import Options, Routine, Trigger
 
 if TYPE_CHECKING:
@@ -133,11 +133,11 @@ def trigger(
         on: how it must have ended.
 
     Raises:
-        UsageError: *on* is another word.
+        UsageError: *after* is no id of a routine, or *on* another word.
     """
     if on not in _ON:
         raise UsageError(f"on={on!r} is not possible.", f"Give one of {', '.join(_ON)}.")
-    told = Trigger(after if isinstance(after, str) else after.id, on)
+    told = Trigger(after.id if isinstance(after, Routine) else check_after(after), on)
 
     def of(found: F) -> F:
         if isinstance(found, Routine):
@@ -168,7 +168,13 @@ def schedule(
             skipped, with *catch_up* ``all`` queued.
         catch_up: what a machine that was off fires: ``none``, ``last``, ``all``.
         arguments: further ones.
+
+    Raises:
+        QueueError: *cron* or *tz* is none.
     """
+    from clx.db.schedules.cron import check_cron
+
+    check_cron(cron, tz)  # here, where it is written, not in the worker that enters it
     told = {"cron": cron, "timezone": tz, "overlap": overlap or "", "catch_up": catch_up, "arguments": arguments}
 
     def of(found: F) -> F:

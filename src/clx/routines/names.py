@@ -70,3 +70,17 @@ def check_version(version: object) -> str:
             f"No task can have the version {version!r}.", 'Write "X.Y.Z", or "X.Y.Z-dev" while it changes.'
         )
     return version
+
+
+def check_after(routine_id: object) -> str:
+    """The id of the routine after which another one runs.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return str(parse(str(routine_id)))
+    except UsageError as error:
+        raise UsageError(
+            f"after={routine_id!r} is no routine.", "Give the function, or its id: task:NAME:VERSION or workflow:NAME."
+        ) from error

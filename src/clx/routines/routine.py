@@ -79,7 +79,10 @@ class Routine(Generic[P, R]):
         return Call(self, self._quickly_bound(args, kwargs) or self._bound(args, kwargs))
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name.name}: {error}") from None
         bound.apply_defaults()
         return bound
 
@@ -186,11 +189,13 @@ class Call(Coroutine[Any, Any, R_co]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
+            pass  # there is none; what the run raises does not belong to this error
+        else:
             self._is_begun = True
-            found = _engine(self).at_once(self)
-            return asyncio.run(self) if found is None else found[0]
+            raise UsageError("An event loop runs in this thread.", f"Write: await {self.routine.name.name}(…)")
         self._is_begun = True
-        raise UsageError("An event loop runs in this thread.", f"Write: await {self.routine.name.name}(…)")
+        found = _engine(self).at_once(self)
+        return asyncio.run(self) if found is None else found[0]
 
     async def _run(self) -> R_co:
         found: R_co = await _engine(self).run(self)

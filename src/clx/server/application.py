@@ -137,11 +137,12 @@ class Application(Starlette):
 @contextlib.asynccontextmanager
 async def _live(app: Application) -> AsyncIterator[None]:
     """The life of the server."""
-    sweeping = asyncio.create_task(app.fire_schedules())
+    tasks = [asyncio.create_task(app.fire_schedules()), asyncio.create_task(asyncio.to_thread(app.renderer.prepare))]
     try:
         yield
     finally:
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
         app.close()
 
 

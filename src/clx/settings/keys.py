@@ -51,7 +51,7 @@ class Key(msgspec.Struct, frozen=True):
         if spelled and bare is bool:
             converted = _boolean(str(value))
         elif spelled and get_origin(bare) is tuple:
-            converted = [part.strip() for part in str(value).split(",") if part.strip()]
+            converted = _several(str(value))
         try:
             return msgspec.convert(converted, self.type, strict=not (spelled and bare in (int, float)))
         except msgspec.ValidationError:
@@ -59,6 +59,19 @@ class Key(msgspec.Struct, frozen=True):
             raise InvalidValueError(
                 f"{quoted(value)} is not {type_text(self.type)}", f'Did you mean "{near}"?' if near else ""
             ) from None
+
+
+def _several(text: str) -> list[Any]:
+    """Values with commas between them, or a list as JSON and TOML write it."""
+    if text.lstrip().startswith("["):
+        try:
+            found = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            pass
+        else:
+            if isinstance(found, list):
+                return found
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class InvalidValueError(ValueError):

@@ -18,6 +18,7 @@ from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable, register_this_process
+from clx.errors import DatabaseBusyError
 from clx.server.views import events
 from clx.server.views.bulk import Change, change_some
 from clx.server.views.rendering import Shown
@@ -129,6 +130,10 @@ def test_a_workflow_is_a_graph(served: Served, full: dict[str, int]) -> None:
     graph = [attrs for tag, attrs in found if tag == "g"]
     assert [attrs["class"] for attrs in graph] == ["box running", "box queued"]
     assert len([1 for tag, _ in found if tag == "path"]) == 1
+
+
+def test_every_template_can_be_read(served: Served) -> None:
+    served.application.renderer.prepare()
 
 
 def test_what_is_not_there_is_said_in_the_frame(served: Served) -> None:
@@ -310,6 +315,24 @@ def test_a_hundred_who_watch_cost_what_one_costs(served: Served, queue: Queue, m
     assert {len(each) for each in told} == {2}
     assert len(looks) < 40
     assert set(looks) == {("/jobs", "read")}
+
+
+def test_a_view_of_a_locked_table_comes_when_it_can(
+    served: Served, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(url: str, role: str) -> Shown:
+        raise DatabaseBusyError("The table <b> is locked.", "Wait.")
+
+    served.get("/jobs")
+    with monkeypatch.context() as patch:
+        patch.setattr(served.application.renderer, "show", locked)
+        answer = served.get("/jobs", headers=BROWSER)
+        assert served.get("/jobs").json()["error"] == "The table <b> is locked."
+    assert answer.status_code == 503
+    assert "The table &lt;b&gt; is locked." in answer.text
+    assert 'data-version=""' in answer.text
+    (told,) = served.run(_watch(served, "/jobs", 1))
+    assert "<h1>Jobs</h1>" in told["main"]
 
 
 def test_nobody_watches_what_has_no_address(served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +53,8 @@ def _why_not(kind: type) -> tuple[str, str]:
             f"{name} is another class than the one that is registered under this name.",
             "Make the value by the class as it is now.",
         )
+    if issubclass(kind, Coroutine):
+        return "a call that was not awaited cannot be sent.", "Write await before it."
     fact = f"{kind.__qualname__} cannot be sent" + (f" ({name})." if name != kind.__qualname__ else ".")
     if hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__struct_fields__") or hasattr(kind, "__members__"):
         return fact, "Name its class in the annotations of the routine, or register it by define.codec."

@@ -22,12 +22,14 @@ from clx.server.answers import Refusal, answer_to, refusal_of
 from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.mounts import Mount
 from clx.server.threads import DatabaseThreads
-from clx.server.views.rendering import Renderer
+from clx.server.views.rendering import Renderer, Shown
 from clx.server.views.sections import Parts
 
 _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("page.js", "idiomorph.js")
 _LARGEST_FORM = 4096
+_PATIENCE = 0.5
+"""Seconds that a view waits for a table that others have locked; then it comes when it can."""
 COOKIE_LIVES = 90 * 24 * 3600
 """Seconds for which a browser keeps the token."""
 
@@ -95,22 +97,29 @@ class Pages:
         caller: Caller = request.user
         url = quote(request.scope["path"]) + (f"?{request.url.query}" if request.url.query else "")
         try:
-            shown = await self._threads.read(partial(self._renderer.show, url, caller.role))
+            shown = await self._threads.read(partial(self._renderer.show, url, caller.role), patience=_PATIENCE)
         except (Refusal, ClxError) as error:
             if "text/html" not in request.headers.get("accept", ""):
                 raise
             refusal = refusal_of(error)
+            if refusal.status == 503:
+                return self._answer("frame.html", 503, refusal.headers, **self._frame(caller, self._busy(refusal, url)))
             return self._answer(
                 "refused.html", refusal.status, refusal.headers, **self._frame(caller), fact=refusal.fact,
                 next_step=refusal.next_step,
             )  # fmt: skip
-        return self._answer("frame.html", **{**self._frame(caller), "shown": shown})
+        return self._answer("frame.html", **self._frame(caller, shown))
 
-    def _frame(self, caller: Caller) -> dict[str, Any]:
+    def _busy(self, refusal: Refusal, url: str) -> Shown:
+        """What stands in place of a view while the table does not answer; the stream tells the view when it does."""
+        main = self._renderer.templates.get_template("busy.html").render(fact=refusal.fact)
+        return Shown(main, "", "The table does not answer", url)
+
+    def _frame(self, caller: Caller, shown: Shown | None = None) -> dict[str, Any]:
         return {
             "database": self._database, "links": self._links, "version": __version__, "role": caller.role,
             "name": caller.name, "csrf": csrf_of(caller.secret) if caller.secret else "",
-            "sections": self._renderer.sections, "shown": None,
+            "sections": self._renderer.sections, "shown": shown,
         }  # fmt: skip
 
     def _answer(

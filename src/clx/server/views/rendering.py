@@ -69,6 +69,11 @@ class Renderer:
         made.globals["m"] = made.get_template("macros.html").module
         return made
 
+    def prepare(self) -> None:
+        """Read every template, so that nobody waits for it."""
+        for _, view, *_ in self._views:
+            self.templates.get_template(view.template)
+
     def show(self, url: str, role: str) -> Shown:
         """What is shown at an address, a path with its query.
 
