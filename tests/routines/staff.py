@@ -27,12 +27,14 @@ class Staff:
         self._modules = list(modules)
         self.jobs = jobs
         """What the settings say of jobs."""
+        self.database: dict[str, Any] = {}
         self.processes: dict[str, list[subprocess.Popen[bytes]]] = {"host": [], "task": []}
 
     def start(self, *, hosts: int = 0, tasks: int = 0) -> None:
         """Start so many."""
         told = msgspec.to_builtins(Settings())
         told["jobs"] |= self.jobs
+        told["database"] |= self.database
         told["python"] |= {"modules": self._modules, "path": [str(self.folder)]}
         settings = msgspec.json.encode(told).decode()
         for kind, count in (("host", hosts), ("task", tasks)):

@@ -24,6 +24,7 @@ from tests.support.scene import until
 
 import clx
 from clx import Queue, RoutineError
+from clx.commands import SERVED
 from clx.db.jobs import NewJob
 from clx.db.workers import WorkerTable
 from clx.routines import registry
@@ -61,6 +62,10 @@ def lines(folder: Path) -> list[str]:
 
 def notes(folder: Path) -> list[str]:
     return [line.rpartition(" ")[0] for line in lines(folder)]
+
+
+def is_served(staff: Staff) -> bool:
+    return staff.where.endswith(SERVED)
 
 
 def row(queue: Queue, type_: str, arguments: Any, **options: Any) -> NewJob:
@@ -244,17 +249,19 @@ def test_a_workflow_that_is_the_end_of_its_host_has_failed_in_the_end_and_the_ot
 
 def test_a_workflow_is_not_told_that_the_database_was_away(staff: Staff, server: Server) -> None:
     """It would take that for a failure of what it had called."""
-    if not staff.where.startswith("postgresql"):
+    if not is_served(staff):
         pytest.skip("a file is not away")
-    staff.jobs = {"lease": 5.0, "heartbeat": 0.5}
+    staff.jobs, staff.database = {"lease": 5.0, "heartbeat": 0.5}, {"busy_timeout": 0.5}
     go = staff.folder / "go"
     staff.start(hosts=1, tasks=1)
     job = staff.queue.enqueue(row(staff.queue, "workflow:stubborn", {"tag": "s", "go": str(go)}))
     until(lambda: "begun" in notes(staff.folder))
     server.stop()
     go.touch()
-    time.sleep(1.0)  # it asks, and nobody answers
-    server.start()
+    try:
+        until(lambda: "goes on later" in (staff.folder / "host.log").read_text())
+    finally:
+        server.start()
     (ended,) = until(lambda: patiently(lambda: staff.queue.wait([job], timeout=60)))
     assert (ended.state, ended.result["value"]) == ("succeeded", ["S0", "S1", "S2"])
     assert sorted(each for each in notes(staff.folder) if each != "begun") == ["s0", "s1", "s2"]
@@ -317,7 +324,7 @@ print(json.dumps(answers))
 @pytest.mark.parametrize("kind", ["work", "draft"])
 def test_a_hundred_programs_ask_at_once_and_it_runs_once(staff: Staff, kind: str) -> None:
     """One of them is killed while it waits."""
-    count = 20 if staff.where.startswith("postgresql") else 100  # a server has so many connections and no more
+    count = 20 if is_served(staff) else 100  # a server has so many connections and no more
     staff.start(tasks=2)
     program = subprocess.Popen(
         [sys.executable, "-c", CROWD, staff.where, kind, str(count), str(staff.folder / "go")],

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from clx.db.jobs import NewJob, Queue
 from clx.db.workers import WorkerTable
 from clx.platforms import oom
 from clx.routines.tasks.process import TaskProcess
+from clx.routines.tasks.wire import Wire
 from clx.settings.schema import WorkersSettings
 from clx.workers.pools import artifacts_pool
 
@@ -292,3 +296,14 @@ def test_a_process_killed_for_want_of_memory_is_told_so(tmp_path: Path, monkeypa
         finally:
             process.close()
     assert (outcome.how, outcome.value) == ("died", "killed by SIGKILL, probably out of memory")
+
+
+def test_a_keeper_whose_worker_ends_while_it_imports_ends_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text('from clx import define\n\ndefine.task(name="a", version="1.0.0")(lambda: 1)\n')
+    ours, its = socket.socketpair()
+    Wire(ours).send({"modules": ["plain"], "path": [str(tmp_path)], "start": "fork"})
+    ours.close()
+    command = [sys.executable, "-m", "clx.routines.tasks.keeper", str(its.fileno())]
+    done = subprocess.run(command, pass_fds=[its.fileno()], capture_output=True, text=True, check=False, timeout=60)
+    its.close()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

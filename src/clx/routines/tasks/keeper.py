@@ -55,7 +55,10 @@ class Keeper:
         signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         offspring.adopt_orphans()
-        self._wire.send("loaded", sorted(self._routines), "forked" if self._is_forked else "spawned")
+        try:
+            self._wire.send("loaded", sorted(self._routines), "forked" if self._is_forked else "spawned")
+        except BrokenPipeError:  # the worker has ended while the modules were imported
+            return
         self._selector.register(self._ear, selectors.EVENT_READ)
         self._selector.register(self._wire, selectors.EVENT_READ, self._wire)
         while True:
