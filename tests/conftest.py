@@ -106,6 +106,7 @@ QUICK = (
     "workers/test_liveness.py",
     "test_house.py",
     "test_spelling.py",
+    "work",
     "tools/test_finding.py",
     "tools/test_unpacking.py",
     *(f"workers/process/test_{name}.py" for name in ("directories", "job_run", "limits", "loop", "seal")),

@@ -32,7 +32,7 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ "
+                "cli.import_ cli.project "
             ),
         ),
         (
@@ -65,8 +65,13 @@ UNTESTED = {
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
-                "db.calls.table db.calls.schema"
+                "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
+                "db.works.models db.works.statements db.works.table"
             ),
+        ),
+        (
+            "a part of `clx.Work`: held through it by tests/work, quick too",
+            "work.work",
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",

@@ -28,6 +28,7 @@ _PUBLIC = {
     "Schedule": "clx.db.schedules.models",
     "Success": "clx.db.models",
     "Task": "clx.db.tasks",
+    "Work": "clx.work.work",
     "lifecycle": "clx.routines.lifecycle",
     "progress": "clx.routines.context",
     "task": "clx.db.tasks",

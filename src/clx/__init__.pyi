@@ -43,6 +43,7 @@ from clx.routines import define as define
 from clx.routines.codecs.files import File as File
 from clx.routines.context import progress as progress
 from clx.routines.lifecycle import lifecycle as lifecycle
+from clx.work.work import Work as Work
 
 __version__: str
 DISTRIBUTION: str

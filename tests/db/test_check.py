@@ -75,6 +75,10 @@ _BROKEN = {
         "INSERT INTO tokens (name, role, digest, created_at) VALUES ('n', 'read', 'secret', 1)"
     ),
     "a job is held by a worker that is not in the table": "DELETE FROM workers",
+    "a work has another status than its job has": (
+        "INSERT INTO works (job_id, id, pipeline, site, owner, creation, retries, document) "
+        "VALUES (4, 'w', 'p', 's', 'o', 1, 1, '{}')"
+    ),
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
 }

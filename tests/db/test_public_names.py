@@ -38,6 +38,7 @@ def test_the_names_are_what_they_say() -> None:
         "Schedule",
         "Success",
         "Task",
+        "Work",
         "define",
         "lifecycle",
         "progress",

@@ -48,6 +48,13 @@ _WORKFLOW = (
 )
 _TREE = _WORKFLOW + "queue.calls.enter(run, [call]); queue.calls.register([after])\n"
 """A workflow that has called a task, and a routine that is to run after it."""
+_WORKS = (
+    _SETUP
+    + "from clx.db.works.withdrawing import Asked\n"
+    + "document = {'pipeline': 'p', 'tags': ['x', 'y'], 'event': 1, 'retries': 2}\n"
+)
+_DEPOSITED = _WORKS + "queue.works.deposit([document])\n"
+_WITHDRAWN = _DEPOSITED + "work = queue.works.withdraw(Asked(('p',)), worker=me)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SCENARIOS = {
@@ -119,6 +126,19 @@ _SCENARIOS = {
         + "queue.calls.enter(run, [call]); task = queue.claim(['task:t:1.0.0'], worker=me)[0]\n"
         + "queue.finish(task.id, task.run, 1)\n",
         "queue.calls.forget('task:t:1.0.0')",
+    ),
+    "deposit": (_WORKS, "queue.works.deposit([document, document])"),
+    "withdraw": (_DEPOSITED, "queue.works.withdraw(Asked(('p',), tags=('x',)), worker=me)"),
+    "update_works": (_WITHDRAWN, "queue.works.update([{**work, 'status': 'failure', 'tags': ['z']}])"),
+    "delete_works": (_WITHDRAWN, "queue.works.delete([work['id']])"),
+    "enter_results": (_WORKS, "queue.works.enter_results([{**document, 'status': 'failure'}])"),
+    "move_works": (
+        _WITHDRAWN + "queue.works.update([{**work, 'status': 'success'}])\n",
+        "queue.works.move_on()",
+    ),
+    "expire_works": (
+        _WITHDRAWN + "queue.works.update([{**work, 'start': 1.0}])\n",
+        "queue.works.audit('expired')",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
@@ -296,6 +316,9 @@ def _dump(path: Path) -> dict[str, Any]:
             "limits": database.read("SELECT name FROM limits"),
             "paused": database.read("SELECT type FROM paused"),
             "calls": database.read("SELECT parent_id, name, occurrence, job_id, value FROM calls"),
+            "works": database.read(
+                "SELECT pipeline, attempt, status, in_bucket, in_results, start > 50000000000000000 FROM works"),
+            "labels": database.read("SELECT * FROM work_labels"),
             "waited for": database.read("SELECT job_id FROM wants"),
             "routines": database.read("SELECT id, after_id FROM routines"),
             "taken": database.read("SELECT key FROM recent_keys"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.tools import skip_or_fail
 
-from clx.cli.project import project_root
 from clx.course.topics import find_course_root
+from clx.db.of_project import project_root
 from clx.errors import CourseError, UntrustedError
 from clx.settings.project import project_file, upwards
 

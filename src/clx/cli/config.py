@@ -13,9 +13,10 @@ import click
 from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option, table
-from clx.cli.project import Here, project_root
+from clx.cli.project import Here
 from clx.cli.terminal import echo
 from clx.cli.trust import settings_with, trust_reached
+from clx.db.of_project import project_root
 from clx.errors import DatabaseError, SettingsError, UsageError
 from clx.settings import secret
 from clx.settings.describe import describe

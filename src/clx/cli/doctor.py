@@ -13,7 +13,8 @@ from msgspec.structs import asdict
 from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
-from clx.cli.project import Here, project_root
+from clx.cli.project import Here
+from clx.db.of_project import project_root
 from clx.errors import EXIT_DATABASE, EXIT_STARTUP, UntrustedError, UsageError
 from clx.settings.owners import require_own
 from clx.settings.resolve import Resolved

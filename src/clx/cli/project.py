@@ -12,44 +12,12 @@ from click.core import ParameterSource
 
 from clx.cli.terminal import echo
 from clx.commands import database_name
+from clx.db.of_project import database_path
 from clx.errors import DatabaseError, UsageError
-from clx.settings.project import is_project, upwards
 from clx.settings.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
     from clx.db.database import Database
-
-
-def project_root(start: Path) -> Path:
-    """The nearest directory from *start* upwards that holds ``.clx/`` or ``slides/``, else *start*.
-
-    How far upwards, :func:`clx.settings.project.upwards` says.
-    """
-    return next((folder for folder in upwards(start) if is_project(folder)), start)
-
-
-def database_path(resolved: Resolved, option: Path | None) -> Path:
-    """The job table a command works on: as named, as set, else the project's.
-
-    Raises:
-        UsageError: its path is no text.
-        UntrustedError: its directory is somebody else's, and nobody named it; something stands in its place; or only
-            the project's settings name it, and it lies outside of the project.
-        DatabaseError: a directory on the way may not be entered, or there are two databases of the name.
-    """
-    from clx.db.apart import located
-    from clx.db.sqlite.driver import require_reachable
-    from clx.db.state import StateDirectory
-    from clx.db.url import named_database
-
-    named = option or named_database(resolved)
-    path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
-    require_reachable(path)
-    state = StateDirectory.of(path)
-    state.require_sound()
-    if option is None:
-        state.require_own(resolved)
-    return located(path)
 
 
 NAME_IT = "Build a course first, or name another database with --db-path."

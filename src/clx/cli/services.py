@@ -19,9 +19,10 @@ from clx.cli.options import (
     worker_options,
 )
 from clx.cli.output import Output, format_choice, format_option, worker_document
-from clx.cli.project import Here, database_path, open_or_make
+from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.commands import SERVED, database_name, on_database
+from clx.db.of_project import database_path
 from clx.errors import DatabaseBusyError, DatabaseError
 from clx.settings.resolve import settings_files
 from clx.settings.schema import Settings

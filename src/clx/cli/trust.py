@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli.options import verbose_option
-from clx.cli.project import project_root
 from clx.cli.terminal import echo
+from clx.db.of_project import project_root
 from clx.errors import UsageError
 from clx.settings.origin import Origin
 from clx.settings.owners import complaint

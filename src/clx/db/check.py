@@ -11,6 +11,7 @@ from typing import Any
 from clx.db.database import Database
 from clx.db.odd_rows import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
 from clx.db.statements import PRUNE_TURN
+from clx.db.works.models import WORK
 
 _RULES = {
     "a job has not exactly one record per ended run": """
@@ -20,10 +21,15 @@ _RULES = {
           OR coalesce(r.top, 0) > j.run""",
     "a succeeded job's last run did not succeed": """
         SELECT id FROM jobs j WHERE state = 'succeeded' AND NOT EXISTS
-          (SELECT 1 FROM runs r WHERE r.job_id = j.id AND r.run = j.run AND r.outcome = 'succeeded')""",
+          (SELECT 1 FROM runs r WHERE r.job_id = j.id AND r.run = j.run AND r.outcome = 'succeeded')
+          AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = j.id)""",
     "a job succeeded in a run that is not its last": """
         SELECT j.id FROM runs r JOIN jobs j ON j.id = r.job_id
-        WHERE r.outcome = 'succeeded' AND (j.state <> 'succeeded' OR r.run <> j.run)""",
+        WHERE r.outcome = 'succeeded' AND (j.state <> 'succeeded' OR r.run <> j.run)
+          AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = j.id)""",
+    "a work has another status than its job has": f"""
+        SELECT w.id FROM works w JOIN jobs j ON j.id = w.job_id WHERE j.type <> '{WORK}' || w.pipeline
+          OR w.status <> CASE j.state WHEN 'succeeded' THEN 'success' WHEN 'failed' THEN 'failure' ELSE j.state END""",
     "a job waits for another number of jobs than it needs": """
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id

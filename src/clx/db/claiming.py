@@ -11,6 +11,7 @@ from clx.db.expiring import expire_claimed
 from clx.db.finishing import put_aside
 from clx.db.models import Job, encode, job_from_row
 from clx.db.transaction import Transaction
+from clx.db.works.following import note_begun
 from clx.errors import LostWorkerError
 
 _ROUNDS = 50
@@ -65,12 +66,39 @@ class Claim:
         Raises:
             LostWorkerError: the worker was struck off.
         """
-        tx, params = self._tx, self._params
-        live, due, some_paused = tx.execute(tx.sql.may_claim, self._asker()).fetchone()
+        taken, flooded = self._take()
+        note_begun(self._tx, self._types, taken)
+        return taken, flooded
+
+    def prepare(self) -> None:
+        """What goes before :meth:`take_one`: delayed jobs that are due take part.
+
+        Raises:
+            LostWorkerError: the worker was struck off.
+        """
+        if self._look()[0]:
+            _promote(self._tx)
+
+    def take_one(self, job_id: int) -> list[Job]:
+        """Give a job that waits to the worker; nothing where somebody else has it, or it may not begin."""
+        tx = self._tx
+        rows = tx.execute(tx.sql.claim_these, {**self._params, "n": 1, "ids": encode([job_id])}).fetchall()
+        taken = _admitted(tx, [job_from_row(row, quickly=True) for row in rows])
+        note_begun(tx, self._types, taken)
+        return taken
+
+    def _look(self) -> tuple[bool, bool]:
+        """Whether delayed jobs are due, and some are paused."""
+        live, due, some_paused = self._tx.execute(self._tx.sql.may_claim, self._asker()).fetchone()
         if not live:
             raise LostWorkerError(
-                f"Worker {params['worker']} was struck off and may not claim jobs.", "Register it again."
+                f"Worker {self._params['worker']} was struck off and may not claim jobs.", "Register it again."
             )
+        return due, some_paused
+
+    def _take(self) -> tuple[list[Job], bool]:
+        tx, params = self._tx, self._params
+        due, some_paused = self._look()
         taken: list[Job] = []
         if self.statements:
             rows = tx.execute(*self.statements[1]).fetchall()

@@ -11,6 +11,7 @@ from clx.db.doorbell import of_end
 from clx.db.entering import enter
 from clx.db.models import NewJob, decode, encode
 from clx.db.transaction import Transaction
+from clx.db.works.following import note_ends
 from clx.errors import QueueError
 
 
@@ -22,7 +23,7 @@ def unlock(tx: Transaction, job_id: int, type_: Any) -> None:
         tx.bells.update(row[0] for row in tx.execute(tx.sql.unlock, {"id": job_id, "now": tx.now}).fetchall())
     if awaited:
         _count_down(tx, job_id)
-    _follow(tx, after_routines(tx, [Ended(job_id, type_, "succeeded")]))
+    _follow(tx, _after(tx, [Ended(job_id, type_, "succeeded")]))
 
 
 def unlock_many(tx: Transaction, types: Mapping[int, Any], matters: Iterable[tuple[int, bool, bool]]) -> None:
@@ -39,7 +40,7 @@ def unlock_many(tx: Transaction, types: Mapping[int, Any], matters: Iterable[tup
     awaited = [row[0] for row in concerned if row[2]]
     if awaited:
         _called_back(tx, tx.execute(tx.sql.count_down_many, {"ids": encode(awaited)}).fetchall())
-    _follow(tx, after_routines(tx, [Ended(*each, "succeeded") for each in types.items()]))
+    _follow(tx, _after(tx, [Ended(*each, "succeeded") for each in types.items()]))
 
 
 def let_go(tx: Transaction, job_id: int) -> None:
@@ -72,7 +73,13 @@ def _follow(tx: Transaction, ended: Sequence[Ended]) -> None:
             error = encode(need_not_met(each.id, each.state))
             rows = tx.execute(end, (tx.now, error, each.id)).fetchall()
             following += [Ended(row[0], row[1], each.state) for row in rows]
-        ended = following + after_routines(tx, ended)
+        ended = following + _after(tx, ended)
+
+
+def _after(tx: Transaction, ended: Sequence[Ended]) -> list[Ended]:
+    """See to what follows for jobs of some kinds; returns those that are cancelled by that."""
+    note_ends(tx, ended)
+    return after_routines(tx, ended)
 
 
 def _that_matter(tx: Transaction, ended: Sequence[Ended]) -> Sequence[Ended]:

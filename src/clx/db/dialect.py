@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
+from clx.db.works import statements as works
 
 TAKE = (
     "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
@@ -39,6 +41,30 @@ class Dialect(ABC):
     def unindexed(self, column: str) -> str:
         """A column for a condition that no index is to be chosen for."""
 
+    like = "LIKE"
+    """Compares texts by a pattern, whatever their case."""
+
+    @abstractmethod
+    def json_path(self, steps: Sequence[str]) -> str:
+        """The parameter that names a part of a document."""
+
+    @abstractmethod
+    def json_value(self, value: Any) -> Any:
+        """The parameter that a part of a document is compared with by :meth:`json_holds`."""
+
+    @abstractmethod
+    def json_exists(self, document: str, path: str) -> str:
+        """A condition that a *document* has the part that the parameter *path* names."""
+
+    @abstractmethod
+    def json_holds(self, document: str, path: str, name: str, value: Any) -> str:
+        """A condition that this part is *value*, which the parameter *name* has, or a list that has it; lists and
+        mappings must be the same. What is not there is None."""
+
+    @abstractmethod
+    def json_compares(self, document: str, path: str, operator: str, name: str, *, is_text: bool) -> str:
+        """A condition that this part, or one of a list, compares so with the parameter *name*, if it is of its kind."""
+
     locking = ""
     """What a query says after its end to have its rows alone, leaving out those that somebody else has."""
     alone = ""
@@ -52,6 +78,8 @@ class Dialect(ABC):
     takes longer than what it does; empty elsewhere."""
     spare = 0
     """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
+    in_turn_of = ""
+    """A statement that lets one transaction at a time go on that names the same text ``:what``."""
     in_turn = ""
     """A statement that lets one transaction at a time go on, where locks on rows are not enough."""
     ahead = 64
@@ -127,6 +155,7 @@ class Dialect(ABC):
         )
         self._hold_back()
         self._call()
+        self._work()
         # for looking: the index is named where the database would rather read the whole table in order than sort a few
         self.running = f"{self.by_index('jobs_running')} WHERE state = 'running'"
         self.aside = f"{self.by_index('jobs_aside')} WHERE (waits_for > 0 OR {_BADLY})"
@@ -212,6 +241,19 @@ class Dialect(ABC):
         self.forget_wants = f"DELETE FROM wants WHERE job_id {ids}"
         self.triggers = (
             f"SELECT after_id, after_on, id, parameter, job FROM routines WHERE after_id IN ({self.texts('types')})"
+        )
+
+    def _work(self) -> None:
+        """Statements of works."""
+        ids = f"IN ({self.texts('ids')})"
+        self.created_at = (
+            f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {works.FROM} "
+            f"WHERE w.creation IN ({self.ids('moments')}) AND j.created_at > :since ORDER BY w.job_id"
+        )
+        self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
+        self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
+        self.works_to_change = (
+            f"{works.CHANGING} {works.FROM} WHERE w.id {ids} ORDER BY w.job_id{self.alone and f'{self.alone} OF j'}"
         )
 
     def _lock_rows(self) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Literal, NamedTuple, cast
 from clx.db import limits
 from clx.db import statements as sql
 from clx.db.backoff import backoff
+from clx.db.calls.ending import Ended
 from clx.db.consequences import end_dependents, let_go, unlock
 from clx.db.doorbell import ENDED
 from clx.db.models import Failure, Report, Success, encode_error
 from clx.db.transaction import Transaction
+from clx.db.works.following import note_ends, note_waiting
 
 
 def put_aside(tx: Transaction, odd: Mapping[int, Sequence[str]]) -> None:
@@ -91,6 +93,7 @@ def _succeed_late(tx: Transaction, report: Success, params: dict[str, Any]) -> i
     if outcome == "rescued":  # its silence had been counted as a failure
         account(tx, worker, failed=-1)
     if state == "failed":  # what waited for it has heard of that end; it is told of none again
+        note_ends(tx, [Ended(report.job_id, type_, "succeeded")])
         if key is not None:
             tx.execute(sql.KEEP_FIRST_RESULT, (key, type_, params["result"], tx.now, tx.now))
     else:
@@ -120,6 +123,7 @@ def fail(tx: Transaction, report: Failure) -> tuple[int, Literal["queued", "fail
         state = "queued"
         wait = backoff(run.counted) if report.backoff is None else cast("int", report.backoff)
         tx.execute(sql.REQUEUE_FAILED, (int(wait <= 0), tx.now + wait, error, run.job_id))
+        note_waiting(tx, run.job_id, run.type)
         tx.bells.add(run.type)
     else:
         tx.execute(sql.FAIL, (tx.now, error, run.job_id))
@@ -209,6 +213,7 @@ def release(tx: Transaction, job_id: int, run: int, *, delay: int = 0) -> bool:
         end_dependents(tx, job_id, held.type, "cancelled")
     else:
         tx.execute(sql.REQUEUE_RELEASED, {"id": job_id, "ready": int(delay <= 0), "not_before": tx.now + delay})
+        note_waiting(tx, job_id, held.type, released=True)
         tx.bells.add(held.type)
     record(tx, held, "cancelled" if held.cancel_requested else "released")
     if held.limit is not None:

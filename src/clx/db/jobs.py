@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
     from clx.db.schedules.table import Schedules
+    from clx.db.works.table import Works
 
 __all__ = ["Failure", "Job", "JobState", "NewJob", "OnConflict", "Queue", "Settled", "Success"]
 
@@ -137,6 +138,13 @@ class Queue(WorkerSide, Enqueuing):
         from clx.db.calls.table import Calls
 
         return Calls(self.database)
+
+    @cached_property
+    def works(self) -> Works:
+        """Works: everything about one piece of work in one document."""
+        from clx.db.works.table import Works
+
+        return Works(self)
 
     def within(self, connection: Any) -> Within:
         """This queue within a transaction of the caller's: what is put in is there exactly if that is committed.

@@ -18,6 +18,7 @@ from clx.db.leases import HELD_UP, SLACK, Lease
 from clx.db.models import encode
 from clx.db.odd_rows import Reader
 from clx.db.transaction import Transaction
+from clx.db.works.following import note_waiting
 from clx.db.writer import Writer
 from clx.errors import DatabaseBusyError, DatabaseFullError
 
@@ -150,6 +151,7 @@ def rescue_run(
         rank = sql.CLAIMED_LAST if held.rescues == 1 else 0
         params = {"id": job_id, "kills": killed, "released": int(innocent), "rank": rank}
         tx.execute(sql.REQUEUE_RESCUED, params)
+        note_waiting(tx, job_id, held.type, released=innocent)
         tx.bells.add(held.type)
     else:
         state = "failed"

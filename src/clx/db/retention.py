@@ -17,6 +17,7 @@ from clx.db.batches import BatchTable
 from clx.db.database import Database
 from clx.db.identity import is_gone
 from clx.db.validation import check_choice
+from clx.db.works.statements import NAMING
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
@@ -35,6 +36,7 @@ class Policy:
         failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
         workers: workers, their events, and batches, since they ended.
         results: results of keyed jobs, since they were last used; routines that no worker has any more.
+        works: works, since they ended; they are kept to be searched. Those whose results are locked stay for good.
 
     Raises:
         QueueError: a value is no number of days.
@@ -44,6 +46,7 @@ class Policy:
     failed: float = 90
     workers: float = 30
     results: float = 180
+    works: float = 36_500
 
     @classmethod
     def of(cls, days: Mapping[str, float | timedelta]) -> Policy:
@@ -80,8 +83,11 @@ def _in_days(value: float | timedelta) -> float:
 
 
 _OLD_JOBS = """
-DELETE FROM jobs WHERE id > :after AND id <= :upto AND (
-    (state = 'succeeded' AND finished_at < :succeeded) OR (state IN ('failed', 'cancelled') AND finished_at < :failed))
+DELETE FROM jobs WHERE id > :after AND id <= :upto AND
+  CASE WHEN EXISTS (SELECT 1 FROM works w WHERE w.job_id = jobs.id) THEN finished_at < :works
+    AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = jobs.id AND w.locked = 1)
+  ELSE (state = 'succeeded' AND finished_at < :succeeded)
+    OR (state IN ('failed', 'cancelled') AND finished_at < :failed) END
   AND NOT EXISTS (SELECT 1 FROM batch_jobs w JOIN batches b ON b.id = w.batch_id
                   WHERE w.job_id = jobs.id AND b.state = 'live')
   AND NOT EXISTS (SELECT 1 FROM calls c JOIN jobs p ON p.id = c.parent_id
@@ -174,7 +180,8 @@ def _prune_jobs(
     database: Database, policy: Policy, now: int, after: int, is_over: Callable[[], bool]
 ) -> tuple[int, int, bool]:
     """Jobs, windows of ids; returns how many were removed, the last id looked at, and whether there are more."""
-    limits = {"succeeded": int(now - policy.succeeded * _DAY), "failed": int(now - policy.failed * _DAY)}
+    kept = {"succeeded": policy.succeeded, "failed": policy.failed, "works": policy.works}
+    limits = {name: int(now - days * _DAY) for name, days in kept.items()}
     removed = 0
     # by the ids there are: one that another program chose may lie 2^62 ahead of the others
     while (upto := database.read(_NEXT_IDS, (after, _STRIDE))[0][0]) is not None:
@@ -197,7 +204,7 @@ _REMEMBERED = (
 
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules, what running workflows remember, long outputs of runs.
+    jobs of schedules, what running workflows remember, works, long outputs of runs.
 
     What is named here must stay in the store.
     """
@@ -208,6 +215,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
         _REMEMBERED,
+        NAMING,
         "SELECT stderr FROM runs WHERE stderr LIKE '(the whole output, %'",  # clx.workers.run_logs
     )
     return [_text(row[0]) for query in queries for row in database.read(query)]

@@ -10,6 +10,7 @@ from clx.db.calls.statements import FORGET_FAILURES
 from clx.db.inserting import end_where_a_need_failed
 from clx.db.models import encode
 from clx.db.transaction import Transaction
+from clx.db.works.following import note_retried
 from clx.errors import JobExistsError
 
 
@@ -41,6 +42,7 @@ def _requeue(tx: Transaction, job_id: int) -> str | None:
         raise JobExistsError(int(live[0]), live[1])
     tx.execute(sql.RETRY, {"id": job_id, "now": tx.now})
     tx.execute(sql.COUNT_UP, (job_id,))
+    note_retried(tx, job_id, row[1])
     if is_routine(row[1]):
         tx.execute(FORGET_FAILURES, (job_id,))
     tx.bells.add(row[1])

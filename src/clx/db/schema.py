@@ -20,12 +20,13 @@ from sqlalchemy import (
     text,
 )
 
-import clx.db.calls.schema  # noqa: F401  (draws tables)
+import clx.db.calls.schema
+import clx.db.works.schema  # noqa: F401  (they draw tables)
 from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0006"
+REVISION = "0007"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (

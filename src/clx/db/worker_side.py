@@ -151,7 +151,7 @@ class WorkerSide(Lookup):
         lease: int,
         harmless: bool,
     ) -> Settled:
-        me = self._me(types) if worker is None else worker
+        me = self.worker_for(types) if worker is None else worker
         encoded = [encode(report.result) if isinstance(report, Success) else "" for report in reports]
 
         def body(tx: Transaction) -> Settled:
@@ -172,8 +172,8 @@ class WorkerSide(Lookup):
             self._was_first = bool(settled.claimed)
         return settled
 
-    def _me(self, types: Sequence[str]) -> int:
-        """The worker that this object is when nobody says which one claims."""
+    def worker_for(self, types: Sequence[str]) -> int:
+        """The worker that this object is when nobody says which one claims; registered as one of *types* at first."""
         with self._registering:
             if self._worker is None:
                 from clx.db.workers import register_this_process

@@ -18,6 +18,7 @@ from clx.errors import NotStorableError, OddRowError, QueueError
 log = logging.getLogger("clx.queue")
 
 T = TypeVar("T")
+K = TypeVar("K", int, str)
 
 SLICE = 500
 """Jobs that one transaction of a bulk call changes: some 20 ms, for which others wait."""
@@ -27,6 +28,10 @@ _ACKNOWLEDGED = frozenset(
     {
         "enqueue",
         "enqueue_batch",
+        "deposit",
+        "withdraw",
+        "update_works",
+        "enter_results",
         "enter_calls",
         "remember_value",
         "settle",
@@ -87,7 +92,7 @@ class Writer:
         return found
 
     def write_in_slices(
-        self, name: str, ids: Sequence[int], body: Callable[[Sequence[int], Transaction], list[T]]
+        self, name: str, ids: Sequence[K], body: Callable[[Sequence[K], Transaction], list[T]]
     ) -> list[T]:
         """Many jobs, some hundred in a transaction, with a pause after each: everybody else's calls go on meanwhile."""
         done: list[T] = []

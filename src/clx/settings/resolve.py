@@ -133,6 +133,16 @@ class Resolved(Origins):
         self._require(URL)
         return str(url.value)
 
+    def work_url(self) -> str | None:
+        """The URL of what keeps works, as the settings name it, with its password; ``None`` when they name none.
+
+        Raises:
+            UntrustedError: the project's settings name it, and this user has not trusted it.
+        """
+        self._require("work.url")
+        url = self._values["work.url"].value
+        return None if url is None else str(url)
+
     def untrusted(self) -> Mapping[str, Problem]:
         """What the project's settings reach and may not before it is trusted: dotted key → what to type."""
         if self._untrusted is None:

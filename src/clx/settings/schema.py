@@ -183,6 +183,16 @@ class ServerSettings(Section, frozen=True):
     """The port to listen at; 0: any that is free."""
 
 
+class WorkSettings(Section, frozen=True):
+    """``[work]``: where works lie that ``clx.Work`` deposits and withdraws."""
+
+    url: Server | None = None
+    """A server (``http://HOST:PORT``) or a database (``postgresql://USER@HOST/DATABASE``, ``sqlite:///PATH``); unset:
+    the project's database."""
+    token: Secret | None = None
+    """What a server is shown, a token with the role ``work``; never printed, nor passed on."""
+
+
 class PythonSettings(Section, frozen=True):
     """``[python]``: tasks and workflows, functions of one's own that run as jobs."""
 
@@ -228,6 +238,7 @@ class Settings(_WithJobTypes, frozen=True):
     docker: DockerSettings = DockerSettings()
     course: CourseSettings = CourseSettings()
     server: ServerSettings = ServerSettings()
+    work: WorkSettings = WorkSettings()
     python: PythonSettings = PythonSettings()
     logging: LoggingSettings = LoggingSettings()
 

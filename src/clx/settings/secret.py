@@ -8,7 +8,8 @@ from typing import Any
 from clx.settings.keys import all_keys
 
 URL = "database.url"
-"""The setting that may hold a password."""
+_URLS = (URL, "work.url")
+"""The settings that may hold a password."""
 _PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):.*@")
 _NAMED = re.compile(r"(?i)\b((?:ssl)?password)=[^&\s]*")
 
@@ -17,7 +18,7 @@ def shown(key: str, value: Any) -> Any:
     """*value* of the setting *key* without what nobody is to see."""
     if value is not None and all_keys()[key].is_secret:
         return "***"
-    return without_password(value) if key == URL and isinstance(value, str) else value
+    return without_password(value) if key in _URLS and isinstance(value, str) else value
 
 
 def is_secret(key: str, value: Any) -> bool:

@@ -305,7 +305,7 @@ def test_tables_of_the_last_version_become_todays(empty: str) -> None:
         with Queue.open(empty) as queue:
             queue.enqueue(NewJob("t"))
         fresh = tables_now()
-        connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")
+        connection.execute("DROP TABLE clx.works, clx.work_labels, clx.calls, clx.wants, clx.routines")
         connection.execute("UPDATE clx.alembic_version SET version_num = '0005'")
         with Queue.open(empty) as queue:
             assert queue.stats() == {"t": {"queued": 1}}
@@ -322,7 +322,9 @@ def test_tables_without_the_index_of_what_comes_again_get_it(empty: str) -> None
     with psycopg.connect(empty, autocommit=True) as connection:
         known = connection.execute(drawn).fetchall(), connection.execute(options).fetchall()
         connection.execute("DROP INDEX clx.jobs_again; UPDATE clx.alembic_version SET version_num = '0004'")
-        connection.execute("DROP TABLE clx.calls, clx.wants, clx.routines")  # of the version after
+        connection.execute(  # of the versions after
+            "DROP TABLE clx.works, clx.work_labels, clx.calls, clx.wants, clx.routines"
+        )
         for table in ("jobs", "workers", "batches"):
             connection.execute(f"ALTER TABLE clx.{table} RESET (vacuum_index_cleanup)")
 

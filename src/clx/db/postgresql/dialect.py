@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from clx.db.dialect import HARMLESS, IN_CLAIM_ORDER, QUEUED, TAKE, Dialect
+from clx.db.models import encode
 from clx.db.odd_rows import tables
 from clx.db.postgresql.connect import Connection
 from clx.db.postgresql.frontier import CLAIMABLE, FIRSTS, FROM_THERE, Frontiers
@@ -39,6 +40,7 @@ class PostgresDialect(Dialect):
     unchanged = " FOR SHARE"
     spare = 32
     claimable = CLAIMABLE
+    in_turn_of = "SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
@@ -137,6 +139,43 @@ class PostgresDialect(Dialect):
         """Rows are locked in the order of their ids, so that no two transactions wait for each other."""
         rows = f"SELECT id FROM {table} WHERE {where} ORDER BY id{self.alone}"
         return f"UPDATE {table} SET {change} WHERE id {self.chosen(rows)}"
+
+    like = "ILIKE"
+
+    def json_path(self, steps: Sequence[str]) -> str:
+        """An array, as text."""
+        return _array(map(_quoted, steps))
+
+    def json_value(self, value: Any) -> Any:
+        """As JSON."""
+        return encode(value)
+
+    def _part(self, document: str, path: str) -> str:
+        """A part of a document; nothing where that says a character that PostgreSQL has not."""
+        is_readable = f"strpos({document}, '\\u0000') = 0"
+        return f"(CASE WHEN {is_readable} THEN CAST({document} AS jsonb) #> CAST(:{path} AS text[]) END)"
+
+    def json_exists(self, document: str, path: str) -> str:
+        """By its value."""
+        return f"({self._part(document, path)} IS NOT NULL)"
+
+    def json_holds(self, document: str, path: str, name: str, value: Any) -> str:
+        """A list contains what it has; a plain value itself."""
+        part = self._part(document, path)
+        if value is None:
+            return f"(coalesce({part}, 'null') = 'null')"
+        how = "=" if isinstance(value, list | tuple | dict) else "@>"
+        return f"coalesce({part} {how} CAST(:{name} AS jsonb), false)"
+
+    def json_compares(self, document: str, path: str, operator: str, name: str, *, is_text: bool) -> str:
+        """Of a list each value by itself."""
+        part = self._part(document, path)
+        values = f"CASE jsonb_typeof({part}) WHEN 'array' THEN {part} ELSE jsonb_build_array({part}) END"
+        kind, cast = ("string", 'text) COLLATE "C"') if is_text else ("number", "numeric)")
+        value = "part.value #>> '{}'"
+        is_so = f"CAST({value} AS {cast} {operator} CAST(:{name} AS {'text' if is_text else 'numeric'})"
+        one = f"CASE WHEN jsonb_typeof(part.value) = '{kind}' THEN {is_so} ELSE false END"
+        return f"EXISTS (SELECT 1 FROM jsonb_array_elements({values}) AS part (value) WHERE {one})"
 
 
 def _array(values: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ from clx.regular import cure
 
 T = TypeVar("T")
 
-REVISION = "0006"
+REVISION = "0007"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _SCHEMA = Path(__file__).with_name("schema.sql")

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from clx.db.dialect import Dialect
+from clx.db.models import encode
 from clx.db.transaction import Transaction
+from clx.errors import QueueError
 
 
 class SqliteDialect(Dialect):
@@ -25,6 +27,45 @@ class SqliteDialect(Dialect):
     def unindexed(self, column: str) -> str:
         """With a sign, which changes no text."""
         return f"+{column}"
+
+    def json_path(self, steps: Sequence[str]) -> str:
+        """As SQLite writes it; there is no way to write a quotation mark."""
+        if any('"' in step for step in steps):
+            raise QueueError("A field with a quotation mark in its name cannot be searched.", "Search for its words.")
+        return "$" + "".join(f'."{step}"' for step in steps)
+
+    def json_value(self, value: Any) -> Any:
+        """Plain values as they are."""
+        return encode(value) if isinstance(value, list | tuple | dict) else value
+
+    def json_exists(self, document: str, path: str) -> str:
+        """By its type."""
+        return f"(CASE WHEN json_valid({document}) THEN json_type({document}, :{path}) IS NOT NULL ELSE 0 END)"
+
+    def json_holds(self, document: str, path: str, name: str, value: Any) -> str:
+        """A row for a plain value, or one for each of a list."""
+        if isinstance(value, list | tuple | dict):
+            is_so = (
+                f"json_type({document}, :{path}) IN ('array', 'object') AND json_extract({document}, :{path}) = :{name}"
+            )
+            return f"(CASE WHEN json_valid({document}) THEN {is_so} ELSE 0 END)"
+        if value is None:
+            is_so = f"coalesce(json_type({document}, :{path}), 'null') = 'null'"
+            return f"(CASE WHEN json_valid({document}) THEN {is_so} ELSE 0 END)"
+        if isinstance(value, bool):
+            return self._part(document, path, f"part.type = '{str(value).lower()}'")
+        kinds = "'text'" if isinstance(value, str) else "'integer', 'real'"
+        return self._part(document, path, f"part.type IN ({kinds}) AND part.value = :{name}")
+
+    def json_compares(self, document: str, path: str, operator: str, name: str, *, is_text: bool) -> str:
+        """Likewise."""
+        kinds = "'text'" if is_text else "'integer', 'real'"
+        return self._part(document, path, f"part.type IN ({kinds}) AND part.value {operator} :{name}")
+
+    def _part(self, document: str, path: str, condition: str) -> str:
+        rows = f"SELECT 1 FROM json_each({document}, :{path}) AS part WHERE {condition}"
+        is_so = f"json_type({document}, :{path}) <> 'object' AND EXISTS ({rows})"
+        return f"(CASE WHEN json_valid({document}) THEN coalesce({is_so}, 0) ELSE 0 END)"
 
 
 DIALECT = SqliteDialect()

@@ -60,6 +60,7 @@ class Keep(Request, frozen=True):
     """What is kept for how many days, as of ``Queue.prune``; ``after``: where the answer before this one ended."""
 
     succeeded: Days | None = None
+    works: Days | None = None
     failed: Days | None = None
     workers: Days | None = None
     results: Days | None = None

@@ -1,0 +1,292 @@
+"""What the table keeps of a Work: its row and labels, made of a document, and the document, made of a row."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from clx.db.models import NewJob, decode_or_show, encode, told_or_shown
+from clx.db.validation import is_text
+from clx.errors import QueueError
+from clx.settings.problems import shortened
+
+WORK = "work:"
+"""What the types of jobs begin with that are Works."""
+STATUSES = ("queued", "running", "success", "failure", "cancelled")
+ENDED = ("success", "failure", "cancelled")
+LIVE_AND_ENDED = {"queued": "queued", "running": "running", "succeeded": "success", "failed": "failure"}
+"""State of a job → status of a Work, where they are not the same word."""
+MOST_RUNS = 100
+_LONGEST = 366 * 24 * 3600
+"""Seconds that a Work may take at most, whoever deposited it."""
+_TOLD = ("run", "error", "progress")
+"""What the job of a Work tells; not kept in the document."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LATEST = 253_402_300_799
+"""The last second of the year 9999."""
+
+Document = dict[str, Any]
+
+
+def is_work(type_: object) -> bool:
+    """Whether jobs of a type are Works."""
+    return isinstance(type_, str) and type_.startswith(WORK)
+
+
+# -- ids --------------------------------------------------------------------------------------------------
+
+
+class Ids:
+    """New ids: 24 hexadecimal digits that rise with time, as those of MongoDB; and within a process one by one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tick = self._count = 0
+
+    def next(self, now: int) -> str:
+        """The next one.
+
+        Args:
+            now: milliseconds UTC.
+        """
+        tick = now * 65536 // 1000
+        with self._lock:
+            if tick > self._tick:
+                self._tick, self._count = tick, 0
+            else:
+                self._count += 1
+                if self._count == 65536:
+                    self._tick, self._count = self._tick + 1, 0
+            return f"{self._tick:012x}{self._count:04x}{secrets.token_hex(4)}"
+
+
+new_id = Ids().next
+
+# -- from a document to a row -----------------------------------------------------------------------------
+
+
+class Fields(NamedTuple):
+    """What stands in columns of its own; times in microseconds UTC, ``timeout`` in milliseconds."""
+
+    pipeline: str
+    site: str
+    owner: str
+    creation: int | None
+    start: int | None
+    stop: int | None
+    attempt: int
+    retries: int
+    status: str
+    archived: int
+    locked: int
+    names_artifacts: int
+    document: str
+    priority: int
+    timeout: int
+    labels: frozenset[tuple[str, str]]
+
+    @property
+    def type(self) -> str:
+        """The type of its job."""
+        return f"{WORK}{self.pipeline}"
+
+
+def _whole(document: Mapping[str, Any], name: str, usual: int, lowest: int, highest: int) -> int:
+    value = document.get(name)
+    if value is None:
+        return usual
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise _wrong(name, value, f"a whole number from {lowest} to {highest}")
+    return value
+
+
+def _text(document: Mapping[str, Any], name: str, usual: str | None) -> str:
+    value = document.get(name)
+    if value is None and usual is not None:
+        return usual
+    if not is_text(value) or not value:
+        raise _wrong(name, value, "a text that is not empty, without NUL")
+    return str(value)
+
+
+def microseconds(name: str, seconds: Any) -> int | None:
+    """A moment in seconds UTC as the table keeps it; None for None.
+
+    Raises:
+        QueueError: it is no moment.
+    """
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LATEST:
+        raise _wrong(name, seconds, "seconds since 1970, a number")
+    return round(seconds * 1_000_000)
+
+
+def _wrong(name: str, value: Any, allowed: str) -> QueueError:
+    return QueueError(f"The {name} {shortened(repr(value))} of a work is not possible.", f"It is {allowed}.")
+
+
+def _labels(document: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    found = set()
+    config = document.get("config")
+    parent = document.get("parent") or (config.get("parent") if isinstance(config, Mapping) else None)
+    for kind, value in (
+        ("tag", document.get("tags")),
+        ("group", document.get("group")),
+        ("event", document.get("event")),
+        ("parent", parent),
+    ):
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if each is not None:
+                if isinstance(each, bool) or not isinstance(each, int | float | str) or not is_text(str(each)):
+                    raise _wrong(kind, each, "a text without NUL, or a list of texts; events are whole numbers")
+                found.add((kind, label(each)))
+    return frozenset(found)
+
+
+def label(value: Any) -> str:
+    """How a tag, group, event or parent stands among the labels."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _flag(document: Mapping[str, Any], name: str) -> int:
+    results = document.get("results")
+    return int(isinstance(results, Mapping) and results.get(name) is True)
+
+
+def fields_of(document: Mapping[str, Any]) -> Fields:
+    """What a document says, checked.
+
+    Raises:
+        QueueError: names the field that is not possible.
+    """
+    if not isinstance(document, Mapping):
+        raise QueueError(f"A work is a mapping, not {shortened(repr(document))}.", 'Write {"pipeline": "name"}.')
+    text = encode({name: value for name, value in document.items() if name not in _TOLD})
+    timeout = document.get("timeout")
+    if timeout is None:
+        timeout = 3600
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST:
+        raise _wrong("timeout", timeout, f"seconds, more than 0 and up to {_LONGEST}")
+    pipeline = _text(document, "pipeline", None)
+    status = document.get("status") or "created"
+    if status not in {"created", *STATUSES}:
+        raise _wrong("status", status, f"one of created, {', '.join(STATUSES)}")
+    return Fields(
+        pipeline,
+        _text(document, "site", "local"),
+        _text(document, "user", "unknown"),
+        microseconds("creation", document.get("creation")),
+        microseconds("start", document.get("start")),
+        microseconds("stop", document.get("stop")),
+        _whole(document, "attempt", 0, 0, 1_000_000),
+        _whole(document, "retries", 2, 0, MOST_RUNS),
+        "queued" if status == "created" else str(status),
+        int(document.get("archived") is True),
+        _flag(document, "locked"),
+        int(_DIGEST.search(text) is not None),
+        text,
+        _whole(document, "priority", 3, 1, 5),
+        max(1, round(timeout * 1000)),
+        _labels(document),
+    )
+
+
+def job_of(fields: Fields, work_id: str) -> NewJob:
+    """The job of a new Work."""
+    return NewJob(
+        fields.type,
+        {"work": work_id},
+        priority=fields.priority,
+        max_runs=max(1, fields.retries),
+        timeout=fields.timeout,
+    )
+
+
+class Key(NamedTuple):
+    """By what a deposit that is made again is known: microseconds UTC, texts, and parameters as JSON."""
+
+    creation: int
+    pipeline: str
+    owner: str
+    parameters: str
+
+
+def deposit_key(document: Mapping[str, Any], fields: Fields) -> Key | None:
+    """By what a deposit that is made again is known; None: by nothing."""
+    if fields.creation is None or document.get("id") is not None:
+        return None
+    return Key(fields.creation, fields.pipeline, fields.owner, encode(document.get("parameters")))
+
+
+def parameters_in(text: str) -> str:
+    """The parameters in the text of a document, as JSON."""
+    document = decode_or_show(text)
+    return encode(document.get("parameters")) if isinstance(document, dict) else ""
+
+
+# -- from a row to a document -----------------------------------------------------------------------------
+
+COLUMNS = (
+    "w.id, w.creation, w.start, w.stop, w.attempt, w.status, w.document, w.job_id, w.in_bucket, w.in_results, j.error, "
+    "j.progress"
+)
+"""What a document is made of, of works ``w`` and jobs ``j``."""
+
+
+class Found(NamedTuple):
+    """A Work as it was found: its document, and what is not in it.
+
+    Attributes:
+        job_id: the id of its job.
+        in_bucket, in_results: in which of the two stores its clients see it.
+    """
+
+    document: Document
+    job_id: int
+    in_bucket: bool
+    in_results: bool
+
+
+def found_from_row(row: Sequence[Any]) -> Found:
+    """The Work of a row of :data:`COLUMNS`."""
+    work_id, creation, start, stop, attempt, status, text, job_id, in_bucket, in_results, error, progress = row
+    document = decode_or_show(text)
+    if not isinstance(document, dict):  # another program wrote it
+        document = {"pipeline": "", "odd": str(document)}
+    document |= {
+        "id": work_id,
+        "creation": seconds(creation),
+        "start": seconds(start),
+        "stop": seconds(stop),
+        "attempt": attempt,
+        "status": status,
+    }
+    if error is not None:
+        document["error"] = told_or_shown(error)
+    if progress is not None:
+        document["progress"] = decode_or_show(progress)
+    return Found(document, job_id, bool(in_bucket), bool(in_results))
+
+
+def seconds(moment: Any) -> float | None:
+    """A moment of the table in seconds UTC; None for None, and for what another program wrote in its place."""
+    return moment / 1_000_000 if isinstance(moment, int) else None
+
+
+def by_position(ids: Iterable[str]) -> list[str]:
+    """Some ids, each once, in their order; what is no text cannot be one.
+
+    Raises:
+        QueueError: one is no text.
+    """
+    found = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
+    for each in found:
+        if not is_text(each):
+            raise QueueError(f"No work has the id {shortened(repr(each))}.", "Ids of works are texts.")
+    return found

@@ -1,0 +1,340 @@
+"""Works are searched by columns, labels, what stands anywhere in their documents, and words; in one query."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from clx.db.dialect import Dialect
+from clx.db.models import encode
+from clx.db.validation import check_limit, is_text
+from clx.db.works import statements as sql
+from clx.db.works.models import COLUMNS, label, microseconds
+from clx.errors import QueueError
+from clx.settings.problems import did_you_mean, shortened
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in", "exists", "any"]
+_COMPARED = ("<", "<=", ">", ">=")
+_MOMENTS = ("creation", "start", "stop")
+_PLAIN = {
+    "id": "w.id",
+    "pipeline": "w.pipeline",
+    "site": "w.site",
+    "user": "w.owner",
+    "status": "w.status",
+    "attempt": "w.attempt",
+    "retries": "w.retries",
+    "priority": "j.priority",
+    "creation": "w.creation",
+    "start": "w.start",
+    "stop": "w.stop",
+}
+_FLAGS = {
+    "archived": "w.archived",
+    "results.locked": "w.locked",
+    "in_bucket": "w.in_bucket",
+    "in_results": "w.in_results",
+}
+_LABELS = {
+    "tags": "tag",
+    "tag": "tag",
+    "group": "group",
+    "event": "event",
+    "parent": "parent",
+    "config.parent": "parent",
+}
+ORDERS = {
+    "deposit": "w.job_id",
+    "id": "w.id",
+    "creation": "w.creation",
+    "start": "coalesce(w.start, -1)",
+    "stop": "coalesce(w.stop, -1)",
+    "priority": "j.priority",
+    "attempt": "w.attempt",
+}
+"""By what works can be ordered → the value of it; with ``-`` before it from the highest down."""
+MOST_CONDITIONS = 200
+
+
+class Condition(NamedTuple):
+    """Something that is to be so.
+
+    Attributes:
+        field: a field of the document, or a dotted path into it; ``in_bucket``, ``in_results``.
+        operator: ``any``: one of several lists of conditions holds, which are the *value*; of ``exists`` the value says
+            whether. Of labels and lists ``=`` asks for one of them; with a list for exactly this one.
+    """
+
+    field: str
+    operator: Operator
+    value: Any
+
+
+class Search(NamedTuple):
+    """What is searched.
+
+    Attributes:
+        where: conditions that all hold.
+        text: words that all stand somewhere in the document, whatever their case.
+        order: one of :data:`ORDERS`, with ``-`` before it from the highest down.
+        after: what the search before this one has given as the place where it ended.
+        limit: how many at most; None: all.
+        skip: how many are left out first.
+    """
+
+    where: Sequence[Condition] = ()
+    text: str = ""
+    order: str = "-deposit"
+    after: str | None = None
+    limit: int | None = 100
+    skip: int = 0
+
+
+class Statement:
+    """A search as a statement of one database.
+
+    Raises:
+        QueueError: names what cannot be searched, or the place that is none.
+    """
+
+    def __init__(self, dialect: Dialect, search: Search) -> None:
+        self._dialect = dialect
+        self._count = 0
+        self.named: dict[str, Any] = {}
+        self._by_label: tuple[str, str] | None = None
+        conditions = list(search.where)
+        if search.order.removeprefix("-") == "deposit":
+            self._lead(conditions)
+        parts = [] if self._by_label is None else ["l.kind = :lead_kind AND l.value = :lead"]
+        parts += [self._condition(each) for each in conditions]
+        parts += [self._word(each) for each in search.text.split()]
+        self._where = parts
+        self._search = search
+
+    def rows(self) -> str:
+        """The statement that finds rows of :data:`~clx.db.works.models.COLUMNS`, and after them the place of each."""
+        search, parts = self._search, [*self._where]
+        name = search.order.removeprefix("-")
+        if name not in ORDERS:
+            raise QueueError(f"Works are not ordered by {shortened(name)}.", did_you_mean(name, list(ORDERS)))
+        down = search.order.startswith("-")
+        value, tie = ORDERS[name], "l.job_id" if self._by_label else "w.job_id"
+        value = tie if name == "deposit" else value
+        if search.after is not None:
+            self.named |= dict(zip(("at", "at_id"), _place(search.after), strict=True))
+            sign = "<" if down else ">"
+            parts.append(f"{tie} {sign} :at_id" if name == "deposit" else f"({value}, {tie}) {sign} (:at, :at_id)")
+        way = " DESC" if down else ""
+        order = f"{tie}{way}" if name == "deposit" else f"{value}{way}, {tie}{way}"
+        query = f"SELECT {COLUMNS}, {value} {self._from()} WHERE {' AND '.join(parts) or '1 = 1'} ORDER BY {order}"
+        if search.limit is not None or search.skip:
+            check_limit(search.skip)
+            self.named |= {"most": 2**62 if search.limit is None else search.limit, "skip": search.skip}
+            query += " LIMIT :most OFFSET :skip"
+        return query
+
+    def count(self) -> str:
+        """The statement that counts them."""
+        return f"SELECT count(*) {self._from()} WHERE {' AND '.join(self._where) or '1 = 1'}"
+
+    def _from(self) -> str:
+        if self._by_label is None:
+            return sql.FROM
+        return "FROM work_labels l JOIN works w ON w.job_id = l.job_id JOIN jobs j ON j.id = l.job_id"
+
+    def _lead(self, conditions: list[Condition]) -> None:
+        """Read along the index of a label, which is in the order that is asked for."""
+        for each in conditions:
+            if each.field in _LABELS and each.operator == "=" and isinstance(each.value, str | int):
+                self._by_label = _LABELS[each.field], label(each.value)
+                self.named |= dict(zip(("lead_kind", "lead"), self._by_label, strict=True))
+                conditions.remove(each)
+                return
+
+    def _name(self, value: Any) -> str:
+        self._count += 1
+        if self._count > MOST_CONDITIONS:
+            raise QueueError("That is more than one search asks for.", f"Ask for {MOST_CONDITIONS} things at most.")
+        name = f"p{self._count}"
+        self.named[name] = value
+        return name
+
+    def _condition(self, asked: Condition) -> str:
+        field, operator, value = asked
+        if operator == "any":
+            if not value:
+                return "1 = 0"
+            every = (" AND ".join(map(self._condition, each)) or "1 = 1" for each in value)
+            return f"({' OR '.join(f'({each})' for each in every)})"
+        if field in _LABELS and not (isinstance(value, list | tuple) and operator in {"=", "!="}):
+            return self._labelled(_LABELS[field], asked)
+        if field in _FLAGS:
+            return self._flag(_FLAGS[field], asked)
+        if field in _PLAIN:
+            return self._plain(_PLAIN[field], asked)
+        return self._within(asked)
+
+    def _plain(self, column: str, asked: Condition) -> str:
+        field, operator, value = asked
+        if operator == "exists":
+            return f"{column} IS {'NOT ' if value else ''}NULL"
+        told: Callable[[Any], Any] = (
+            (lambda each: microseconds(field, each)) if field in _MOMENTS else lambda each: each
+        )
+        if operator in {"in", "not in"}:
+            values = [told(each) for each in _listed(asked)]
+            is_number = column in {"w.attempt", "w.retries", "j.priority", "w.creation", "w.start", "w.stop"}
+            kinds = int if is_number else str
+            name = self._name(encode([each for each in values if isinstance(each, kinds)]))
+            listed = self._dialect.ids(name) if is_number else self._dialect.texts(name)
+            found = f"{column} IN ({listed})"
+            return found if operator == "in" else f"({column} IS NULL OR NOT {found})"
+        told_value = told(value)
+        if value is None:
+            return f"{column} IS {'' if operator == '=' else 'NOT '}NULL"
+        if isinstance(value, bool | list | tuple | dict) or (isinstance(value, str) and not is_text(value)):
+            return "1 = 0" if operator == "=" else "1 = 1" if operator == "!=" else "1 = 0"
+        is_number = column not in {"w.id", "w.pipeline", "w.site", "w.owner", "w.status"}
+        if is_number is isinstance(value, str):
+            return "1 = 1" if operator == "!=" else "1 = 0"
+        name = self._name(told_value)
+        if operator == "!=":
+            return f"({column} IS NULL OR {column} <> :{name})"
+        return f"{column} {_sign(operator)} :{name}"
+
+    def _flag(self, column: str, asked: Condition) -> str:
+        _, operator, value = asked
+        if operator == "exists":
+            return "1 = 1"
+        if operator not in {"=", "!="}:
+            raise _no(asked)
+        return f"{column} = {int(bool(value) is (operator == '='))}"
+
+    def _labelled(self, kind: str, asked: Condition) -> str:
+        _, operator, value = asked
+        rows = f"SELECT 1 FROM work_labels l{self._count} WHERE l{self._count}.job_id = w.job_id"
+        rows += f" AND l{self._count}.kind = '{kind}'"
+        at = f"l{self._count}.value"
+        if operator == "exists" or value is None:
+            has = bool(value) if operator == "exists" else operator == "!="
+            return f"{'' if has else 'NOT '}EXISTS ({rows})"
+        if operator in _COMPARED:
+            raise _no(asked)
+        values = _listed(asked) if operator in {"in", "not in"} else [value]
+        if len(values) == 1:
+            found = f"EXISTS ({rows} AND {at} = :{self._name(label(values[0]))})"
+        else:
+            texts = self._dialect.texts(self._name(encode([label(each) for each in values])))
+            found = f"EXISTS ({rows} AND {at} IN ({texts}))"
+        return found if operator in {"=", "in"} else f"NOT {found}"
+
+    def _within(self, asked: Condition) -> str:
+        """Something anywhere in the document."""
+        field, operator, value = asked
+        steps = field.split(".")
+        if not is_text(field) or not all(steps) or len(steps) > 20:
+            raise QueueError(f"No field is called {shortened(field)}.", "Write a name, or names with dots between.")
+        path = self._name(self._dialect.json_path(steps))
+        document = self._dialect
+        if operator == "exists":
+            return f"{'' if value else 'NOT '}{document.json_exists('w.document', path)}"
+        if operator in _COMPARED:
+            if isinstance(value, bool) or not isinstance(value, int | float | str):
+                raise _no(asked)
+            return document.json_compares(
+                "w.document", path, operator, self._name(value), is_text=isinstance(value, str)
+            )
+        values = _listed(asked) if operator in {"in", "not in"} else [value]
+        said = [each for each in values if not isinstance(each, str) or is_text(each)]
+        found = [document.json_holds("w.document", path, *self._json(each)) for each in said]
+        one_of = f"({' OR '.join(found)})" if found else "1 = 0"
+        return one_of if operator in {"=", "in"} else f"NOT {one_of}"
+
+    def _json(self, value: Any) -> tuple[str, Any]:
+        """A parameter with a value for a comparison with a part of a document, and the value itself."""
+        return self._name(self._dialect.json_value(value)), value
+
+    def _word(self, word: str) -> str:
+        if not is_text(word):
+            return "1 = 0"
+        quoted = encode(word)[1:-1]
+        escaped = quoted.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        like = f"{self._dialect.like} :{self._name(f'%{escaped}%')} ESCAPE '!'"
+        name = self._name(word)
+        return f"(w.document {like} OR w.id = :{name} OR j.error {like})"
+
+
+def _sign(operator: str) -> str:
+    if operator not in {"=", *_COMPARED}:
+        raise QueueError(f"Works are not compared by {shortened(operator)}.", "Use = != < <= > >= in, not in, exists.")
+    return operator
+
+
+def _listed(asked: Condition) -> list[Any]:
+    if not isinstance(asked.value, list | tuple | set | frozenset):
+        raise QueueError(f"{asked.field} {asked.operator} wants a list.", "Write one, [1, 2] say.")
+    return list(asked.value)
+
+
+def _no(asked: Condition) -> QueueError:
+    told = f"{asked.field} {asked.operator} {shortened(repr(asked.value))}"
+    return QueueError(f"Works cannot be searched by {told}.", "See docs/work.md for what can be asked of which field.")
+
+
+# -- places ---------------------------------------------------------------------------------------------
+
+
+def place_after(row: Sequence[Any]) -> str:
+    """Where a search goes on after a row that it has found."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([row[-1], row[7]])).decode().rstrip("=")
+
+
+def _place(text: str) -> tuple[Any, int]:
+    try:
+        raw = base64.urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}")
+        at, job_id = msgspec.json.decode(raw, type=tuple[int | str, int])
+    except (binascii.Error, msgspec.MsgspecError, ValueError, TypeError):
+        raise QueueError(
+            f"{shortened(str(text))} is no place in a search.", "Give the one that a search gave."
+        ) from None
+    return at, job_id
+
+
+def conditions(fields: Mapping[str, Any]) -> list[Condition]:
+    """What a search by keywords asks for: a value, a list of which one is to fit, or a range as a pair.
+
+    Raises:
+        QueueError: a range is none.
+    """
+    found = []
+    for name, value in fields.items():
+        field = name.replace("__", ".")
+        if value is None:
+            continue
+        if field in _MOMENTS:
+            found += _range(field, value)
+        elif isinstance(value, Mapping):
+            found += [Condition(f"{field}.{key}", "=", each) for key, each in value.items()]
+        elif isinstance(value, list | set | frozenset | tuple):
+            found.append(Condition(field, "in", list(value)))
+        else:
+            found.append(Condition(field, "=", value))
+    return found
+
+
+def _range(field: str, value: Any) -> list[Condition]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [Condition(field, "=", value)]
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise QueueError(f"{field}={shortened(repr(value))} is no range.", f"Write {field}=(from, to); None: no bound.")
+    low, high = value
+    bounds: list[Condition] = []
+    if low is not None:
+        bounds.append(Condition(field, ">=", low))
+    if high is not None:
+        bounds.append(Condition(field, "<", high))
+    return bounds

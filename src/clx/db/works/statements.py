@@ -1,0 +1,93 @@
+"""The statements of works that one text serves on every database; the dialect has the rest."""
+
+from __future__ import annotations
+
+from clx.db.works.models import COLUMNS, LIVE_AND_ENDED
+
+WORK = (
+    "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
+    "locked, in_bucket, in_results, names_artifacts, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
+LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
+UNLABEL = "DELETE FROM work_labels WHERE job_id = ? AND kind = ? AND value = ?"
+STORE = (
+    "UPDATE works SET site = :site, owner = :owner, creation = :creation, start = :start, "
+    "stop = :stop, attempt = :attempt, retries = :retries, archived = :archived, locked = :locked, "
+    "names_artifacts = :names_artifacts, document = :document WHERE job_id = :job"
+)
+
+# -- what follows what happens to the job ---------------------------------------------------------------
+
+_STATUS = (
+    "(SELECT CASE j.state "
+    + " ".join(f"WHEN '{state}' THEN '{status}'" for state, status in LIVE_AND_ENDED.items())
+    + " ELSE j.state END FROM jobs j WHERE j.id = works.job_id)"
+)
+END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id"
+"""A job has ended, whichever way."""
+BEGIN = "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id"
+WAIT = (
+    "UPDATE works SET status = 'queued', attempt = attempt - CASE WHEN :released = 1 AND attempt > 0 THEN 1 ELSE 0 END "
+    "WHERE job_id = :id"
+)
+"""A run has ended, or was given back as if it had not begun, and another is to come."""
+RUNS_LEFT = (
+    "UPDATE jobs SET max_runs = run - released + "
+    "CASE WHEN :left > 0 THEN :left WHEN run - released = 0 THEN 1 ELSE 0 END WHERE id = :id"
+)
+"""How many runs a job has is what its Work says, whose attempts go on counting."""
+ATTEMPTS_LEFT = "SELECT retries - attempt FROM works WHERE job_id = ?"
+
+# -- changes that no run of a job makes -----------------------------------------------------------------
+
+SUCCEED = (
+    "UPDATE jobs SET state = 'succeeded', ready = 0, waits_for = 0, lease_until = NULL, finished_at = :now, "
+    "result = 'null', error = NULL, cancel_requested = 0 WHERE id = :id"
+)
+FAIL = "UPDATE jobs SET state = 'failed', lease_until = NULL, finished_at = :now, error = :error WHERE id = :id"
+CANCEL = "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = :now, error = NULL WHERE id = :id"
+ASK = (
+    "UPDATE jobs SET priority = :priority, claim_rank = claim_rank + priority - :priority, timeout = :timeout, "
+    "not_before = CASE WHEN not_before = 0 AND priority <> :priority THEN :now ELSE not_before END WHERE id = :id"
+)
+"""Claims may be past its id: it tells since when it is of this priority."""
+DELETE = "DELETE FROM jobs WHERE id = ?"
+LEAVE_BUCKET = "UPDATE works SET in_bucket = 0 WHERE job_id = ?"
+LEAVE_RESULTS = "UPDATE works SET in_results = 0 WHERE job_id = ?"
+ENTER_RESULTS = "UPDATE works SET in_results = 1 WHERE job_id = ? AND in_results = 0 RETURNING job_id"
+MOVED = (
+    "UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN (SELECT job_id FROM works WHERE in_bucket = 1 "
+    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) LIMIT :n) "
+    "RETURNING job_id"
+)
+"""What has ended for good goes from a bucket to the results."""
+
+MOMENTS = "SELECT attempt, start, stop, status FROM works WHERE job_id = ?"
+COUNT = "UPDATE works SET retries = :retries, attempt = :attempt WHERE job_id = :job"
+
+# -- looking ----------------------------------------------------------------------------------------------
+
+FROM = "FROM works w JOIN jobs j ON j.id = w.job_id"
+CHANGING = (
+    "SELECT w.job_id, w.id, j.type, j.state, j.run, j.released, j.priority, j.timeout, w.attempt, w.retries, w.status, "
+    "w.locked, w.in_bucket, w.in_results, w.creation, w.start, w.stop, w.site, w.owner"
+)
+WAITING = (
+    "j.state = 'queued' AND j.ready = 1 AND j.pool = '' AND j.type = :type "
+    "AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.type = j.type AND p.pool = j.pool)"
+)
+STATUS = "SELECT status, count(*) FROM works WHERE in_bucket = 1 AND pipeline = :pipeline GROUP BY status"
+STATUS_OF_ALL = "SELECT status, count(*) FROM works WHERE in_bucket = 1 GROUP BY status"
+BUCKETS = "SELECT DISTINCT pipeline FROM works WHERE in_bucket = 1 ORDER BY pipeline"
+RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
+FAILED = (
+    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries ORDER BY job_id LIMIT :n"
+)
+OVERDUE = (
+    f"SELECT w.job_id {FROM} WHERE w.status = 'running' AND w.in_bucket = 1 AND j.state = 'running' "
+    "AND w.start + j.timeout * 1000 < :now ORDER BY w.job_id LIMIT :n"
+)
+STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
+DOCUMENTS = f"SELECT {COLUMNS} {FROM} WHERE "
+NAMING = "SELECT document FROM works WHERE names_artifacts = 1"

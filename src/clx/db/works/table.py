@@ -1,0 +1,272 @@
+"""The works of a database: deposited, withdrawn, updated, searched; buckets and results as their clients see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from clx.db.database import Database
+from clx.db.durations import Seconds
+from clx.db.models import encode
+from clx.db.transaction import Transaction
+from clx.db.validation import check_choice, check_lease
+from clx.db.works import statements as sql
+from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
+from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
+from clx.db.works.searching import Search, Statement, place_after
+from clx.db.works.updating import changes, delete, expire, rows_by_id, update
+from clx.db.works.withdrawing import Accepts, Asked, withdraw
+from clx.db.writer import SLICE, Writer
+
+if TYPE_CHECKING:
+    from clx.db.jobs import Queue
+
+Store = Literal["bucket", "results"]
+_AT_ONCE = 1000
+"""Works that one transaction takes in or moves on, so that others wait for milliseconds only."""
+
+
+class Page(NamedTuple):
+    """What a search has found: works, and where the next one goes on; None: there are no more."""
+
+    works: list[Found]
+    after: str | None
+
+
+class Works:
+    """The works of one database; :attr:`Queue.works <clx.db.jobs.Queue.works>` has them.
+
+    A document is a mapping as :attr:`clx.work.work.Work.payload` gives it: times in seconds UTC, as floats.
+
+    Args:
+        queue: the jobs.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.database: Database = queue.database
+        self._writer = Writer(queue.database)
+        self._write = self._writer.write
+
+    # -- putting in -----------------------------------------------------------------------------------
+
+    def deposit(self, documents: Iterable[Document]) -> list[str]:
+        """Queue works; returns their ids, in their order. They can be found and withdrawn when this returns.
+
+        A deposit that is made again within a minute is the same: one of the same pipeline, creation, user and
+        parameters, unless a single call has several such. Many go in some at a time, each part all or none.
+
+        Raises:
+            QueueError: names a field that is not possible; or a work has an id that is taken.
+        """
+        new = new_works(list(documents))
+        ids: list[str] = []
+        for first in range(0, len(new), _AT_ONCE):
+            ids += self._write("deposit", partial(deposit, works=new[first : first + _AT_ONCE]))
+        return ids
+
+    def withdraw(
+        self,
+        asked: Asked,
+        *,
+        worker: int | None = None,
+        lease: int | None = None,
+        accepts: Accepts | None = None,
+    ) -> Document | None:
+        """Claim the first work, in claim order, that fits; None where none waits.
+
+        Args:
+            worker: whose it is; None: this queue's own, registered with its first claim.
+            lease: milliseconds until it is given to another unless it was updated; None: as long as it may take.
+            accepts: whether who asks understands a document; what it does not is not claimed.
+
+        Returns:
+            Its document, with ``run``: by that :meth:`update` knows who holds it.
+
+        Raises:
+            LostWorkerError: the worker was struck off.
+        """
+        if lease is not None:
+            check_lease(lease)
+        queue = self._queue
+        if not queue.may_claim(asked.types):
+            self.database.require_in_place()
+            if not queue.rescue():
+                return None
+        me = queue.worker_for(asked.types) if worker is None else worker
+        self.database.find_marks("", asked.types)
+        found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
+        return None if found is None else {**found[0].document, "run": found[1]}
+
+    # -- changing -------------------------------------------------------------------------------------
+
+    def update(self, documents: Iterable[Document], *, again: bool = True) -> list[bool]:
+        """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
+
+        Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
+        that is not the newest. A locked one takes only what unlocks it.
+
+        Args:
+            again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
+
+        Returns:
+            For each whether it was taken.
+
+        Raises:
+            QueueError: names a field that is not possible.
+        """
+        todo = changes(list(documents))
+        begins = any(each.run is None and each.fields.status == "running" for each in todo)
+        worker = self._queue.worker_for([each.fields.type for each in todo]) if begins else 0
+        taken: list[bool] = []
+        for first in range(0, len(todo), SLICE):
+            part = todo[first : first + SLICE]
+            taken += self._write("update_works", partial(update, todo=part, worker=worker, again=again))
+        return taken
+
+    def delete(self, ids: Iterable[str], *, store: Store | None = None) -> list[str]:
+        """Remove works, but for locked ones; live ones are cancelled. Returns the ids of those that were there.
+
+        Args:
+            store: from one of the two alone: what is in the other stays there; None: altogether.
+        """
+        return self._writer.write_in_slices("delete_works", by_position(ids), lambda part, tx: delete(tx, part, store))
+
+    def enter_results(self, documents: Iterable[Document]) -> list[str]:
+        """Have ended works among the results; returns their pipelines. All or none.
+
+        Those that are known are there as they are in the table; others come in as they have ended elsewhere.
+
+        Raises:
+            QueueError: one has not ended, or is among the results already; or a field is not possible.
+        """
+        works = new_works(list(documents))
+        require_ended(works)
+        if works:
+            self._write("enter_results", lambda tx: enter_results(tx, works))
+        return sorted({each.fields.pipeline for each in works})
+
+    def move_on(self) -> int:
+        """Move what has ended for good from the buckets to the results; returns how many that were."""
+        moved = 0
+        while found := self._write("move_works", lambda tx: len(tx.execute(sql.MOVED, {"n": _AT_ONCE}).fetchall())):
+            moved += found
+        return moved
+
+    def audit(self, kind: Literal["failed", "expired", "stale"], days: float = 7.0) -> int:
+        """See to works in the buckets; returns how many it concerned.
+
+        Args:
+            kind: ``failed``: those that have failed and have attempts left wait again; ``expired``: running ones whose
+                time is over have failed; ``stale``: those that were created more than *days* ago are counted.
+
+        Raises:
+            QueueError: there is no such kind.
+        """
+        check_choice("audit", kind, ("failed", "expired", "stale"))
+        if kind == "stale":
+            before = round((self.database.clock.now() - days * 86_400_000) * 1000)
+            return int(self.database.read(sql.STALE, {"before": before})[0][0])
+        if kind == "failed":
+            return self._for_each(sql.FAILED, self._queue.retry)
+        return self._for_each(sql.OVERDUE, self._expire)
+
+    def _for_each(self, query: str, body: Callable[[list[int]], list[int]]) -> int:
+        done = 0
+        while rows := self.database.read(query, {"n": SLICE, "now": self.database.clock.now() * 1000}):
+            found = len(body([row[0] for row in rows]))
+            done += found
+            if not found:
+                break
+        return done
+
+    def _expire(self, job_ids: list[int]) -> list[int]:
+        def body(tx: Transaction) -> list[int]:
+            ids = [row[0] for row in tx.execute(tx.sql.ids_of_works, {"jobs": encode(job_ids)}).fetchall()]
+            rows = rows_by_id(tx, ids).values()
+            return [row.job_id for row in rows if row.state == "running" and expire(tx, row)]
+
+        return self._write("expire_works", body)
+
+    # -- by id, what is done with jobs ----------------------------------------------------------------
+
+    def cancel(self, ids: Iterable[str]) -> list[str]:
+        """As :meth:`clx.db.jobs.Queue.cancel`; returns the ids of those that are cancelled now."""
+        return self._by_jobs(ids, self._queue.cancel)
+
+    def retry(self, ids: Iterable[str]) -> list[str]:
+        """Queue failed and cancelled ones again, for the attempts they have left, one at least; returns their ids."""
+        return self._by_jobs(ids, self._queue.retry)
+
+    def wait(self, ids: Iterable[str], timeout: Seconds | None = None) -> list[Found]:
+        """Wait until every one of these has ended; returns them as they are then.
+
+        Raises:
+            QueueError: *timeout* is no number.
+        """
+        jobs = self._jobs(ids)
+        self._queue.wait(list(jobs), timeout=timeout)
+        return [found for work_id in jobs.values() if (found := self.get(work_id)) is not None]
+
+    def runs(self, work_id: str) -> list[dict[str, Any]]:
+        """What became of its attempts, as :meth:`clx.db.jobs.Queue.runs` tells of its job."""
+        return [run for job_id in self._jobs([work_id]) for run in self._queue.runs(job_id)]
+
+    def _jobs(self, ids: Iterable[str]) -> dict[int, str]:
+        """Their jobs, and whose each is; what is not there is left out."""
+        named = {"ids": encode(by_position(ids))}
+        return dict(self.database.read(self.database.sql.works_by_ids, named))
+
+    def _by_jobs(self, ids: Iterable[str], body: Callable[[list[int]], list[int]]) -> list[str]:
+        jobs = self._jobs(ids)
+        return [jobs[job_id] for job_id in body(list(jobs))]
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    def get(self, work_id: str) -> Found | None:
+        """The work of that id; None where there is none."""
+        rows = self.database.read(f"{sql.DOCUMENTS}w.id = ?", (work_id,))
+        return found_from_row(rows[0]) if rows else None
+
+    def find(self, search: Search) -> Page:
+        """The works that a search is for.
+
+        Raises:
+            QueueError: names what cannot be searched.
+        """
+        statement = Statement(self.database.sql, search)
+        rows = self.database.read(statement.rows(), statement.named)
+        is_full = search.limit is not None and len(rows) == search.limit and rows
+        return Page([found_from_row(row[:-1]) for row in rows], place_after(rows[-1]) if is_full else None)
+
+    def count(self, search: Search) -> int:
+        """How many works a search is for, whatever its limit.
+
+        Raises:
+            QueueError: names what cannot be searched.
+        """
+        statement = Statement(self.database.sql, search)
+        query = statement.count()
+        return int(self.database.read(query, statement.named)[0][0])
+
+    def status(self, pipeline: str | None = None) -> dict[str, int]:
+        """How many works of a bucket, or of all, are of each status."""
+        if pipeline is None:
+            rows = self.database.read(sql.STATUS_OF_ALL)
+        else:
+            rows = self.database.read(sql.STATUS, {"pipeline": pipeline})
+        return dict.fromkeys(STATUSES, 0) | {row[0]: row[1] for row in rows}
+
+    def buckets(self) -> list[str]:
+        """The pipelines of which works are in a bucket."""
+        return [row[0] for row in self.database.read(sql.BUCKETS)]
+
+    def results(self) -> dict[str, int]:
+        """How many works are among the results, by pipeline."""
+        return {row[0]: row[1] for row in self.database.read(sql.RESULTS)}
+
+
+def type_of(pipeline: str) -> str:
+    """The type of the jobs of a pipeline."""
+    return f"{WORK}{pipeline}"

@@ -1,0 +1,106 @@
+"""Who withdraws gets the first work, in claim order, that is asked for and that he understands; nobody else does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.db.works.conftest import deposit, document, end, nothing, now, withdraw
+
+from clx.db.jobs import Queue
+from clx.db.works.withdrawing import Asked
+
+
+def test_the_highest_priority_comes_first_then_the_oldest(queue: Queue) -> None:
+    made = deposit(queue, document(priority=1), document(), document("q", priority=5), document())
+    order = [withdraw(queue, "p", "q")["id"] for _ in range(4)]
+    assert order == [made[2], made[1], made[3], made[0]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"site": "aro"}, 1),
+        ({"user": "me"}, 2),
+        ({"priority": 1}, 3),
+        ({"event": (7,)}, 4),
+        ({"event": (1, 8)}, 4),
+        ({"tags": ("x", "y")}, 5),
+        ({"parent": ("pipe",)}, 6),
+        ({"parent": ("other", "config")}, 7),
+        ({"tags": ("b",), "site": "kko"}, 8),
+    ],
+)
+def test_each_filter_finds_its_own(queue: Queue, asked: dict[str, Any], expected: int) -> None:
+    made = deposit(
+        queue,
+        document(site="far"),
+        document(site="aro"),
+        document(user="me"),
+        document(priority=1),
+        document(event=[7, 8]),
+        document(tags=["y"]),
+        document(parent="pipe"),
+        document(config={"parent": "config"}),
+        document(tags=["a", "b"], site="kko"),
+    )
+    assert withdraw(queue, **asked)["id"] == made[expected]
+    assert nothing(queue, **{**asked, "site": "nowhere"})
+
+
+def test_what_is_not_understood_is_left_for_others(queue: Queue) -> None:
+    strange = deposit(queue, *[document(config=None) for _ in range(40)])
+    (plain,) = deposit(queue, document(config={}))
+
+    def accepts(work: dict[str, Any]) -> bool:
+        return work["config"] is not None
+
+    found = queue.works.withdraw(Asked(("p",)), accepts=accepts)
+    assert found is not None
+    assert found["id"] == plain
+    assert queue.works.withdraw(Asked(("p",)), accepts=accepts) is None
+    assert now(queue, strange[0])["status"] == "queued"
+    assert withdraw(queue)["id"] == strange[0]
+
+
+def test_a_paused_pipeline_gives_nothing_out(queue: Queue) -> None:
+    deposit(queue, document(tags=["x"]))
+    queue.pause("work:p")
+    assert nothing(queue)
+    assert nothing(queue, tags=("x",))
+    queue.resume("work:p")
+    assert withdraw(queue, tags=("x",))["tags"] == ["x"]
+
+
+def test_those_who_withdraw_at_once_get_different_ones(open_queue: Callable[[], Queue]) -> None:
+    queues = [open_queue() for _ in range(4)]
+    deposit(queues[0], *[document(tags=["even" if n % 2 else "odd"]) for n in range(80)])
+    taken: list[str] = []
+
+    def take(queue: Queue, asked: Asked) -> None:
+        while (found := queue.works.withdraw(asked)) is not None:
+            taken.append(found["id"])
+            assert end(queue, found)
+
+    wanted = [Asked(("p",)), Asked(("p",), tags=("odd",)), Asked(("p",), tags=("even",)), Asked(("p", "q"))]
+    threads = [threading.Thread(target=take, args=each) for each in zip(queues, wanted, strict=True)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    assert len(taken) == len(set(taken)) == 80
+    assert queues[0].works.status()["success"] == 80
+
+
+def test_a_lease_may_be_another_than_the_timeout(queue: Queue) -> None:
+    (work_id,) = deposit(queue)
+    queue.works.withdraw(Asked(("p",)), lease=5000)
+    found = queue.works.get(work_id)
+    assert found is not None
+    job = queue.get(found.job_id)
+    assert job is not None
+    assert job.lease_until is not None
+    assert job.started_at is not None
+    assert job.lease_until - job.started_at == 5000
