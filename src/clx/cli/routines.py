@@ -23,6 +23,7 @@ from clx.cli.routine_options import (
     parameter_options,
     routine_called,
 )
+from clx.cli.terminal import echo
 from clx.errors import UsageError
 from clx.settings.problems import shortened
 from clx.visible import visible_line
