@@ -285,7 +285,7 @@ def test_a_program_without_workers_is_told_once(
 ) -> None:
     monkeypatch.setattr(remote, "_ALONE_FOR", 0.05)
 
-    async def ask() -> list[int]:
+    async def ask() -> list[Any]:
         calls = [asyncio.create_task(shop().inc(x)) for x in (1, 2)]
         await asyncio.to_thread(until, lambda: "No worker is there" in caplog.text)
         staff.start(hosts=1, tasks=1)
