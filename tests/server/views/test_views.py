@@ -20,6 +20,7 @@ from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import DatabaseBusyError
+from clx.server.place import Place
 from clx.server.views import events
 from clx.server.views.bulk import Change, change_some
 from clx.server.views.rendering import Shown
@@ -54,6 +55,11 @@ def elements(answer: httpx.Response) -> Elements:
 
 @pytest.fixture
 def full(queue: Queue) -> dict[str, int]:
+    """What :func:`filled` makes."""
+    return filled(queue)
+
+
+def filled(queue: Queue) -> dict[str, int]:
     """A table with something of everything, whose names, arguments and errors are hostile; ids by what they are."""
     register_this_process(queue.database, HOSTILE)
     failed = queue.enqueue(NewJob(HOSTILE, {HOSTILE: HOSTILE}, pool=HOSTILE, key=HOSTILE, max_runs=1))
@@ -114,6 +120,18 @@ def test_every_view_is_one_page_with_one_place_of_each_kind(served: Served, full
             assert len([1 for name, _ in found if name == tag]) == 1, (address, tag)
         ids = [attrs["id"] for _, attrs in found if attrs.get("id")]
         assert len(ids) == len(set(ids)), address
+
+
+def test_every_view_of_a_table_on_a_server(postgresql: str) -> None:
+    with Queue.open(postgresql) as queue:
+        ids = filled(queue)
+        served = Served(queue, Place())
+        try:
+            for address in addresses(ids):
+                elements(served.get(address, headers=BROWSER))
+            assert served.post("/jobs/bulk", {"action": "cancel", "text": "SCRIPT"}).json()["changed"] >= 1
+        finally:
+            served.close()
 
 
 def test_a_job_tells_all_of_itself(served: Served, full: dict[str, int]) -> None:
