@@ -1,7 +1,7 @@
 """Routines beside others: ``python -m benchmarks.routines [PART …] [--tasks N]``; all of a part in one run.
 
 *joblib*, *diskcache*, *Prefect*, *redun*, *Dask* and *DBOS* are in an environment of their own (`benchmarks/rivals`);
-the slow ones get fewer calls. The table of CLX is a SQLite file on the disk of the current directory. CPU is that of
+the slow ones get fewer calls. The table of CLX is a SQLite file on the disk of `build`. CPU is that of
 the process that calls, as the kernel counts it: the wall of a call depends on what else the machine does.
 
 Parts: ``cached`` (hit, and miss with a hop to a worker), ``known`` (1,000 known calls in one workflow), ``fan``
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import clx
 from benchmarks.measure import mark, rate_row
+from benchmarks.peers import HOME
 from benchmarks.rivals import tasks
 from benchmarks.rivals.crew import PACKAGES, ROOT, Peak, cpu, rival, workers
 from clx import Queue
@@ -207,8 +208,9 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000, help="trivial tasks from one workflow")
     options = parser.parse_args()
     print(f"beside: {', '.join(PACKAGES)}", flush=True)
+    HOME.mkdir(exist_ok=True)
     for name in options.parts or PARTS:
-        with tempfile.TemporaryDirectory(dir=Path.cwd(), ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=HOME, ignore_cleanup_errors=True) as folder:
             PARTS[name](f"{folder}/jobs.db", options.tasks)
 
 

@@ -52,7 +52,7 @@ def workers(where: str, *, hosts: int = 1, tasks: int = 1) -> Iterator[dict[str,
 def rival(program: str, name: str, count: int) -> dict[str, float] | None:
     """What another's program has measured; None where it failed, which is said."""
     python = peers.environment("bench-routines", PACKAGES)
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
         quiet = {
             "PREFECT_HOME": folder,
             "PREFECT_LOGGING_LEVEL": "ERROR",

@@ -17,7 +17,7 @@ from tests.routines.staff import Staff
 
 import clx
 from clx import Queue, RoutineError, define
-from clx.routines import registry
+from clx.routines import registry, remote
 
 SHOP = """
 import asyncio
@@ -278,3 +278,19 @@ def test_routines_of_other_versions_are_left_to_others(staff: Staff, queue: Queu
 
     with clx.lifecycle(queue, remote=True):
         asyncio.run(ask())
+
+
+def test_a_program_without_workers_is_told_once(
+    staff: Staff, queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(remote, "_ALONE_FOR", 0.05)
+
+    async def ask() -> list[Any]:
+        calls = [asyncio.create_task(shop().inc(x)) for x in (1, 2)]
+        await asyncio.to_thread(until, lambda: "No worker is there" in caplog.text)
+        staff.start(hosts=1, tasks=1)
+        return await asyncio.gather(*calls)
+
+    with clx.lifecycle(queue, remote=True):
+        assert asyncio.run(ask()) == [2, 3]
+    assert caplog.text.count("No worker is there that runs task:inc:1.0.0") == 1

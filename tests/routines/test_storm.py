@@ -138,7 +138,8 @@ class Weather:
         """Kill somebody."""
         victims = self.victims()
         if victims:
-            name = self.dice.choice(sorted(victims))
+            least = min(map(self.kills.count, victims))  # every kind has its turn
+            name = self.dice.choice(sorted(name for name in victims if self.kills.count(name) == least))
             self.kills.append(name)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.dice.choice(victims[name]), 9)

@@ -23,6 +23,7 @@ from clx.cli.routine_options import (
     parameter_options,
     routine_called,
 )
+from clx.cli.terminal import echo
 from clx.errors import UsageError
 from clx.settings.problems import shortened
 from clx.visible import visible_line
@@ -314,7 +315,7 @@ def graph(here: Here, job: str, format_: str) -> None:
         queue = Queue(database)
         tree = tree_of(queue, _run(here, queue, job))
     if format_ in {"dot", "mermaid"}:
-        click.echo(dot(tree) if format_ == "dot" else mermaid(tree))
+        echo(dot(tree) if format_ == "dot" else mermaid(tree))
         return
     told = [visible_line(text) for text, _ in lines(tree, whole=True)] if format_ == "text" else []
     Output(tree.document(), told).show(format_)

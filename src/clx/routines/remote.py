@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from clx.db.async_queue import AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
+from clx.db.workers import WorkerTable
 from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunError, ServerError, UnknownJobError
 from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
@@ -27,6 +29,10 @@ from clx.routines.sources import warn_of_other_source
 R = TypeVar("R")
 Parent = tuple[int, int]
 """Job and run of the workflow that makes a call."""
+log = logging.getLogger("clx.routines")
+
+_ALONE_FOR = 5.0
+"""Seconds that a program waits before it is told that nobody is there."""
 _AT_ONCE = 1000
 """Calls that are entered in one transaction, so that nobody waits for long."""
 
@@ -49,6 +55,7 @@ class Dispatcher:
         self.table = AsyncQueue(queue)
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Parent | None, Waiting]] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_watching = False
         self._hits: dict[Parent, list[Asked]] = {}
         self._is_here = not queue.database.path.name.endswith(SERVED)
 
@@ -148,6 +155,25 @@ class Dispatcher:
         """The run of a parent is over."""
         self._hits.pop(parent, None)
 
+    def see_that_somebody_is_there(self, routine_id: str, job_id: int) -> None:
+        """Say, once in a program, that it waits for workers that there are none of; looked at for one job at a time."""
+        if not self._is_watching:
+            self._is_watching = True
+            task = asyncio.get_running_loop().create_task(self._watch(routine_id, job_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self, routine_id: str, job_id: int) -> None:
+        try:
+            await asyncio.sleep(_ALONE_FOR)
+            is_alone = await self.table.call(partial(_is_alone, routine_id, job_id))
+        except BaseException:
+            self._is_watching = False
+            raise
+        self._is_watching = is_alone  # told once
+        if is_alone:
+            log.warning("No worker is there that runs %s; it waits. Start some: clx routines work", routine_id)
+
     async def ended(self, job_id: int) -> Job:
         """The job once it has ended.
 
@@ -180,6 +206,14 @@ class _Answers:
     def nobody_waits(self) -> None:
         self._is_wanted = False  # first this, then that, and the other way about there: one of both sees it
         self._leave(self.found)
+
+
+def _is_alone(routine_id: str, job_id: int, queue: Queue) -> bool:
+    """Whether a job waits and no worker lives that takes those of its routine."""
+    if all(job.state != "queued" for job in queue.get_many([job_id])):
+        return False
+    table = WorkerTable(queue.database)
+    return all(routine_id not in {row.type, *table.routines(row.id)} for row in table.list())
 
 
 def _fail(waiting: Waiting, error: BaseException) -> None:
@@ -267,6 +301,8 @@ class RemoteEngine:
                 return value_of(routine, entered.result, self._files)
             job_id, mark = entered.job_id, entered.mark
         self.hangs()
+        if self._parent is None:
+            self._dispatcher.see_that_somebody_is_there(routine.id, job_id)
         try:
             ended = await self._dispatcher.ended(job_id)
         except BaseException:

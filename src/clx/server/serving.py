@@ -23,6 +23,8 @@ from clx.server.application import Application
 from clx.server.mounts import Mount
 from clx.server.place import Place, url_of
 from clx.server.protocol import BoundedProtocol
+from clx.server.views.sections import Section
+from clx.server.views.standard import SECTIONS
 
 TOKEN_FILE = "server-token"  # noqa: S105  (a file's name)
 FIRST = "first"
@@ -57,6 +59,7 @@ def serve(
     say: Callable[[str], None],
     *,
     mounts: Sequence[Mount] = (),
+    sections: Sequence[Section] = SECTIONS,
     as_service: bool = False,
 ) -> int:
     """Be a server of *database* until INT or TERM; returns the exit code.
@@ -64,6 +67,7 @@ def serve(
     Args:
         say: told where it is, before it answers.
         mounts: what is served besides.
+        sections: what the page consists of.
         as_service: whether nobody reads what is said but a log, which is told no token.
 
     Raises:
@@ -73,7 +77,7 @@ def serve(
     with bound(place) as listener:
         port = listener.getsockname()[1]
         place = Place(place.host, port, place.tokens, place.behind_proxy, place.certfile, place.keyfile)
-        served = Application(Queue(database), place, mounts=mounts)
+        served = Application(Queue(database), place, mounts=mounts, sections=sections)
         server = Server(configured(served, place), served)
         if as_service:
             threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()

@@ -225,6 +225,21 @@ def test_keys_do_what_the_mouse_does(site: Site) -> None:
     until(lambda: site.js("location.pathname") == f"/jobs/{ids[0]}")
 
 
+def test_what_is_being_written_stays(site: Site) -> None:
+    site.queue.enqueue(NewJob("written"))
+    site.enter("admin")
+    site.open("/jobs?type=written")
+    site.js("document.getElementById('f-key').focus(); document.querySelector('[name=state]').checked = true; 0")
+    site.browser.press("k")
+    new = site.queue.enqueue(NewJob("written", {"n": 1}))
+    time.sleep(2.5)  # longer than two beats: what is not to come has no event
+    assert f"#{new}" not in site.text(), "nothing moves while somebody writes"
+    site.js("document.activeElement.blur(); 0")
+    until(lambda: f"#{new}" in site.text())
+    assert site.js("document.getElementById('f-key').value") == "k"
+    assert site.js("document.querySelector('[name=state]').checked")
+
+
 def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
     ids = fill(site.queue)
     site.enter("admin")

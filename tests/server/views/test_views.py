@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +20,12 @@ from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable, register_this_process
 from clx.errors import DatabaseBusyError
+from clx.server.place import Place
 from clx.server.views import events
 from clx.server.views.bulk import Change, change_some
 from clx.server.views.rendering import Shown
+from clx.server.views.sections import Asked, Section, View
+from clx.server.views.standard import SECTIONS
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{ 7*7 }}\u2028&amp;"""
 BROWSER = {"accept": "text/html"}
@@ -51,6 +55,11 @@ def elements(answer: httpx.Response) -> Elements:
 
 @pytest.fixture
 def full(queue: Queue) -> dict[str, int]:
+    """What :func:`filled` makes."""
+    return filled(queue)
+
+
+def filled(queue: Queue) -> dict[str, int]:
     """A table with something of everything, whose names, arguments and errors are hostile; ids by what they are."""
     register_this_process(queue.database, HOSTILE)
     failed = queue.enqueue(NewJob(HOSTILE, {HOSTILE: HOSTILE}, pool=HOSTILE, key=HOSTILE, max_runs=1))
@@ -113,6 +122,18 @@ def test_every_view_is_one_page_with_one_place_of_each_kind(served: Served, full
         assert len(ids) == len(set(ids)), address
 
 
+def test_every_view_of_a_table_on_a_server(postgresql: str) -> None:
+    with Queue.open(postgresql) as queue:
+        ids = filled(queue)
+        served = Served(queue, Place())
+        try:
+            for address in addresses(ids):
+                elements(served.get(address, headers=BROWSER))
+            assert served.post("/jobs/bulk", {"action": "cancel", "text": "SCRIPT"}).json()["changed"] >= 1
+        finally:
+            served.close()
+
+
 def test_a_job_tells_all_of_itself(served: Served, full: dict[str, int]) -> None:
     failed = elements(served.get(f"/jobs/{full['failed']}")).text
     assert "Traceback" in failed
@@ -134,6 +155,26 @@ def test_a_workflow_is_a_graph(served: Served, full: dict[str, int]) -> None:
 
 def test_every_template_can_be_read(served: Served) -> None:
     served.application.renderer.prepare()
+
+
+def test_a_section_of_ones_own_is_one_of_the_page(serve: Callable[..., Served], queue: Queue, tmp_path: Path) -> None:
+    queue.enqueue(NewJob("mine", {"n": 1}))
+    (tmp_path / "mine.html").write_text(
+        "{% block title %}Mine & yours{% endblock %}{% block main %}"
+        '<main id="main" tabindex="-1"><h1>Mine</h1>{{ m.state("queued") }} {{ jobs[0].type }}</main>{% endblock %}'
+    )
+
+    def look(asked: Asked) -> dict[str, Any]:
+        return {"jobs": asked.queue.search(type=asked.path["type"])}
+
+    mine = Section("Mine", "/mine/mine", "m", [View("/mine/{type}", "mine.html", look)], templates=tmp_path)
+    served = serve(sections=[*SECTIONS, mine])
+    answer = served.get("/mine/mine", role="read")
+    assert '<span class="state queued">queued</span> mine' in answer.text
+    assert 'href="/mine/mine" data-key="m" aria-current="page"' in answer.text
+    assert served.get("/mine/mine", role=None).status_code == 401
+    (told,) = served.run(_watch(served, "/mine/mine", 1))
+    assert told["main"].startswith("<main")
 
 
 def test_what_is_not_there_is_said_in_the_frame(served: Served) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -22,24 +21,10 @@ from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
 from clx.server.api.waiters import BoundedWaiters
+from clx.server.paths import ID
 from clx.server.threads import DatabaseThreads
 
 _HOW = "See /api/v1/openapi.json for what is."
-
-
-class _Id(Convertor[int]):
-    """A number in a path that an id may be; one of thousands of digits is not even read."""
-
-    regex = "[0-9]{1,19}"
-
-    def convert(self, value: str) -> int:
-        return int(value)
-
-    def to_string(self, value: int) -> str:
-        return str(value)
-
-
-register_url_convertor("id", _Id())
 
 
 class Api:
@@ -72,7 +57,7 @@ class Api:
                 Route("/events", events, methods=["GET"]),
                 Route("/openapi.json", self._openapi),
                 *(
-                    Route(path.replace("{id}", "{id:id}"), _Place([_Endpoint(self, each) for each in there]))
+                    Route(path.replace("{id}", f"{{id:{ID}}}"), _Place([_Endpoint(self, each) for each in there]))
                     for path, there in places.items()
                 ),
             ],

@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 from clx.db.jobs import Queue
 from clx.server.answers import Refusal
 from clx.server.api.documents import MOST
+from clx.server.paths import ID
 from clx.server.views.board import Board
 from clx.server.views.sections import TEMPLATES, Asked, Section, View
 from clx.server.views.telling import FILTERS, STATES
@@ -96,7 +97,7 @@ class Renderer:
             found = pattern.match(path)
             if found:
                 values = {name: convertors[name].convert(value) for name, value in found.groupdict().items()}
-                if any(isinstance(value, int) and not 1 <= value <= MOST for value in values.values()):
+                if not 1 <= values.get(ID, 1) <= MOST:
                     break
                 return section, view, self._question(url, role, values, query)
         raise Refusal(404, "There is nothing at this address.", "The menu leads to what there is.")

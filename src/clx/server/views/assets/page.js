@@ -34,16 +34,18 @@
   };
 
   // -- live ----------------------------------------------------------------------------------------
+  const FIELD = "input:not([type=checkbox])";
   let stream = null;
+  let isBehind = false;
   let version = document.body.dataset.version;
   const show = (event) => {
     const told = JSON.parse(event.data);
     const main = $("main");
-    if (main.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox])")) return;
+    if (main.contains(document.activeElement) && document.activeElement.matches(FIELD)) { isBehind = true; return; }
     version = told.version;
     Idiomorph.morph(main, told.main, { callbacks: {
       // what the reader has chosen and opened is his; what a log has grown to is not in the drawing
-      beforeAttributeUpdated: (name, node) => !(name === "checked" || name === "disabled" || (name === "open" && node.matches("details")) || (name === "class" && node.matches("tr.at"))),
+      beforeAttributeUpdated: (name, node) => !(name === "checked" || name === "disabled" || (name === "open" && node.matches("details")) || (name === "value" && node.closest("form")) || (name === "class" && node.matches("tr.at"))),
       beforeNodeMorphed: (from, to) => !(from.nodeType === 1 && from.dataset.log && to.nodeType === 1 && from.dataset.log === to.dataset.log),
     } });
     tick();
@@ -62,6 +64,9 @@
     });
   };
   const leave = () => { if (stream) { stream.close(); stream = null; } };
+  document.addEventListener("focusout", (event) => {  // who has written gets what came meanwhile
+    if (isBehind && event.target.matches(FIELD)) { isBehind = false; leave(); setTimeout(listen, 0); }
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { leave(); say("Paused"); } else { listen(); follow(); }
   });
