@@ -98,7 +98,7 @@ _RULES = {
       WHERE w.attempt < j.run - j.released""",
     "a deposit was made twice": """SELECT max(id) FROM clx.works WHERE pipeline = 'new' HAVING count(*) > 2""",
     "more runs are left than attempts": """SELECT w.id FROM clx.works w JOIN clx.jobs j ON j.id = w.job_id
-      WHERE j.state IN ('queued', 'running') 
+      WHERE j.state IN ('queued', 'running')
       AND j.max_runs - (j.run - j.released) > greatest(w.retries - w.attempt, 1)""",
 }
 
