@@ -19,7 +19,7 @@ from clx.db.works.models import Document
 from clx.db.works.withdrawing import Asked
 
 RUNNING, WAITING, FAILED, ENDED = "running", "waiting", "failed", "ended"
-"""Ids: one that the first worker holds; one that waits; one that has failed with an attempt left; one that succeeded."""
+"""Ids: one that the first worker holds; one that waits; one that has failed, with an attempt left; a success."""
 _AGAIN = {"pipeline": "new", "creation": 5.0, "user": "u", "parameters": {"a": 1}}
 
 
