@@ -66,12 +66,8 @@ UNTESTED = {
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
-                "db.works.models db.works.statements db.works.table"
+                "db.works.statements db.works.table"
             ),
-        ),
-        (
-            "a part of `clx.Work`: held through it by tests/work, quick too",
-            "work.work",
         ),
         (
             "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
