@@ -78,6 +78,8 @@ class Dialect(ABC):
     takes longer than what it does; empty elsewhere."""
     spare = 0
     """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
+    counts_rows = False
+    """Whether it knows by itself how many rows a condition leaves."""
     in_turn_of = ""
     """A statement that lets one transaction at a time go on that names the same text ``:what``."""
     in_turn = ""
@@ -247,6 +249,11 @@ class Dialect(ABC):
         """Statements of works."""
         ids = f"IN ({self.texts('ids')})"
         self.created_at = f"{works.CREATED}IN ({self.ids('moments')}) ORDER BY w.job_id"
+        self.labelled = (
+            "SELECT count(*) FROM (SELECT 1 FROM work_labels WHERE kind = :kind "
+            f"AND value IN ({self.texts('values')}) LIMIT :most) AS found"
+        )
+        """How many works have one of some labels, as far as that matters."""
         self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
         self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
         self.works_to_change = (

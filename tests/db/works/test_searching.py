@@ -184,3 +184,18 @@ def test_characters_that_a_database_has_not_do_no_harm(queue: Queue) -> None:
     deposit(queue, document("a", parameters={"a": "x\0y"}), document("a", parameters={"a": 1}))
     assert len(ids(queue, parameters__a=1)) == 1
     assert queue.works.find(Search([Condition("parameters.a", "=", "x\0y")])).works is not None
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_how_a_label_is_looked_up_changes_nothing(
+    queue: Queue, made: list[str], monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    for module in ("table", "withdrawing"):
+        monkeypatch.setattr(f"clx.db.works.{module}.FEW", few)
+    for order in ("deposit", "id", "creation"):
+        assert ids(queue, order=order, tags=["x", "y"]) == [made[0], made[1]]
+        assert ids(queue, order=order, tags="x", user="you") == [made[1]]
+        assert ids(queue, order=order, tags="x", event=2, group=["h"]) == [made[1]]
+    assert queue.works.count(Search([Condition("tags", "=", "x")])) == 2
+    assert withdraw(queue, "a", "b", tags=("x",), event=(2,))["id"] == made[1]
+    assert withdraw(queue, "a", "b", parent=("p2", "p1"))["id"] == made[2]

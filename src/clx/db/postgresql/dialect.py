@@ -40,6 +40,7 @@ class PostgresDialect(Dialect):
     unchanged = " FOR SHARE"
     spare = 32
     claimable = CLAIMABLE
+    counts_rows = True
     in_turn_of = "SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
     hold_wanted = (

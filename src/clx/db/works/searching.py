@@ -58,6 +58,10 @@ ORDERS = {
 }
 """By what works can be ordered → the value of it; with ``-`` before it from the highest down."""
 MOST_CONDITIONS = 200
+FEW = 2000
+"""Works with a label that are looked up one by one sooner than an order is read along until they come by."""
+IsRare = Callable[[str, Sequence[str]], bool]
+"""Whether few works have one of some labels of a kind."""
 
 
 class Condition(NamedTuple):
@@ -101,8 +105,10 @@ class Statement:
         QueueError: names what cannot be searched, or the place that is none.
     """
 
-    def __init__(self, dialect: Dialect, search: Search) -> None:
+    def __init__(self, dialect: Dialect, search: Search, is_rare: IsRare = lambda _kind, _values: False) -> None:
         self._dialect = dialect
+        self._is_rare = is_rare
+        self._by_rare = False
         self._count = 0
         self.named: dict[str, Any] = {}
         self._by_label: tuple[str, str] | None = None
@@ -123,7 +129,7 @@ class Statement:
             raise QueueError(f"Works are not ordered by {shortened(name)}.", did_you_mean(name, list(ORDERS)))
         down = search.order.startswith("-")
         value, tie = ORDERS[name], "l.job_id" if self._by_label else "w.job_id"
-        value = tie if name == "deposit" else value
+        value = tie if name == "deposit" else self._dialect.unindexed(value) if self._by_rare else value
         if search.after is not None:
             self.named |= dict(zip(("at", "at_id"), _place(search.after), strict=True))
             sign = "<" if down else ">"
@@ -225,6 +231,10 @@ class Statement:
         if operator in _COMPARED:
             raise _no(asked)
         values = _listed(asked) if operator in {"in", "not in"} else [value]
+        if operator in {"=", "in"} and self._is_rare(kind, [label(each) for each in values]):
+            self._by_rare = True
+            texts = self._dialect.texts(self._name(encode([label(each) for each in values])))
+            return f"w.job_id IN (SELECT job_id FROM work_labels WHERE kind = '{kind}' AND value IN ({texts}))"
         if len(values) == 1:
             found = f"EXISTS ({rows} AND {at} = :{self._name(label(values[0]))})"
         else:

@@ -74,7 +74,7 @@ CHANGING = (
     "w.locked, w.in_bucket, w.in_results, w.creation, w.start, w.stop, w.site, w.owner"
 )
 WAITING = (
-    "j.state = 'queued' AND j.ready = 1 AND j.pool = '' AND j.type = :type "
+    "j.state = 'queued' AND j.ready = 1 AND {pool} = '' AND {type} = :type "
     "AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.type = j.type AND p.pool = j.pool)"
 )
 CREATED = f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {FROM} WHERE j.created_at > :since AND w.creation "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from clx.db.validation import check_choice, check_lease
 from clx.db.works import statements as sql
 from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
 from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
-from clx.db.works.searching import Search, Statement, place_after
+from clx.db.works.searching import FEW, Search, Statement, place_after
 from clx.db.works.updating import changes, delete, expire, rows_by_id, update
 from clx.db.works.withdrawing import Accepts, Asked, withdraw
 from clx.db.writer import SLICE, Writer
@@ -236,7 +236,7 @@ class Works:
         Raises:
             QueueError: names what cannot be searched.
         """
-        statement = Statement(self.database.sql, search)
+        statement = Statement(self.database.sql, search, self._is_rare)
         rows = self.database.read(statement.rows(), statement.named)
         is_full = search.limit is not None and len(rows) == search.limit and rows
         return Page([found_from_row(row[:-1]) for row in rows], place_after(rows[-1]) if is_full else None)
@@ -247,9 +247,15 @@ class Works:
         Raises:
             QueueError: names what cannot be searched.
         """
-        statement = Statement(self.database.sql, search)
+        statement = Statement(self.database.sql, search, self._is_rare)
         query = statement.count()
         return int(self.database.read(query, statement.named)[0][0])
+
+    def _is_rare(self, kind: str, values: Sequence[str]) -> bool:
+        if self.database.sql.counts_rows:
+            return False
+        named = {"kind": kind, "values": encode(list(values)), "most": FEW}
+        return int(self.database.read(self.database.sql.labelled, named)[0][0]) < FEW
 
     def status(self, pipeline: str | None = None) -> dict[str, int]:
         """How many works of a bucket, or of all, are of each status."""

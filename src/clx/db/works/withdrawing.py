@@ -13,6 +13,7 @@ from clx.db.models import Job, encode
 from clx.db.transaction import Transaction
 from clx.db.works import statements as sql
 from clx.db.works.models import COLUMNS, WORK, Document, Found, found_from_row, label
+from clx.db.works.searching import FEW
 
 _AT_ONCE = 16
 """Works that one look finds."""
@@ -48,6 +49,22 @@ class Asked(NamedTuple):
         """Whether only the pipelines matter."""
         return self[1:] == (None, None, None, (), (), ())
 
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """What labels are asked for, by kind."""
+        asked = {"event": self.event, "tag": self.tags, "parent": self.parent}
+        return {kind: [label(each) for each in values] for kind, values in asked.items() if values}
+
+    def rare(self, tx: Transaction) -> str:
+        """A kind of labels that few works have; empty where there is none, or the database sees that by itself."""
+        if tx.sql.counts_rows:
+            return ""
+        for kind, values in self.labels.items():
+            named = {"kind": kind, "values": encode(values), "most": FEW}
+            if tx.execute(tx.sql.labelled, named).fetchone()[0] < FEW:
+                return kind
+        return ""
+
     def where(self, tx: Transaction) -> tuple[str, dict[str, Any]]:
         """A condition, and its parameters."""
         parts: list[str] = []
@@ -60,13 +77,12 @@ class Asked(NamedTuple):
             if value is not None:
                 parts.append(f"{column} = :{name}")
                 named[name] = value
-        for kind, values in (("event", self.event), ("tag", self.tags), ("parent", self.parent)):
-            if values:
-                parts.append(
-                    f"EXISTS (SELECT 1 FROM work_labels l WHERE l.job_id = w.job_id AND l.kind = '{kind}' "
-                    f"AND l.value IN ({tx.sql.texts(kind)}))"
-                )
-                named[kind] = encode([label(each) for each in values])
+        for kind, values in self.labels.items():
+            parts.append(
+                f"EXISTS (SELECT 1 FROM work_labels l WHERE l.job_id = w.job_id AND l.kind = '{kind}' "
+                f"AND l.value IN ({tx.sql.texts(kind)}))"
+            )
+            named[kind] = encode(values)
         return " AND ".join(parts), named
 
 
@@ -111,10 +127,17 @@ def _waiting(
 ) -> Iterator[tuple[tuple[int, int], int, bool]]:
     """The works of one type that fit, in claim order: rank and deadline, id, and whether they are accepted."""
     where, named = asked.where(tx)
+    waiting, rank = sql.WAITING.format(pool="j.pool", type="j.type"), "j.claim_rank"
+    if rare := asked.rare(tx):  # looked up one by one, instead of reading along the queue until one comes by
+        waiting = sql.WAITING.format(pool=tx.sql.unindexed("j.pool"), type=tx.sql.unindexed("j.type"))
+        rank = tx.sql.unindexed(rank)
+        where += (
+            f" AND j.id IN (SELECT job_id FROM work_labels WHERE kind = '{rare}' AND value IN ({tx.sql.texts(rare)}))"
+        )
     query = (
-        f"SELECT j.claim_rank, j.deadline, j.id{f', {COLUMNS}' if accepts else ''} {sql.FROM} WHERE {sql.WAITING} "
-        f"AND (j.claim_rank, j.deadline, j.id) > (:rank, :due, :after){where and f' AND {where}'} "
-        "ORDER BY j.claim_rank, j.deadline, j.id LIMIT :n"
+        f"SELECT j.claim_rank, j.deadline, j.id{f', {COLUMNS}' if accepts else ''} {sql.FROM} WHERE {waiting} "
+        f"AND ({rank}, j.deadline, j.id) > (:rank, :due, :after){where and f' AND {where}'} "
+        f"ORDER BY {rank}, j.deadline, j.id LIMIT :n"
     )
     last: Sequence[Any] = (-1, -1, -(2**63))
     while True:
