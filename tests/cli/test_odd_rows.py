@@ -35,6 +35,7 @@ from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd_rows import tables
 from clx.db.results import all_results
 from clx.db.workers import WorkerTable
+from clx.db.works.withdrawing import Asked
 from clx.errors import ClxError
 
 DAY = 24 * 3600 * 1000
@@ -112,6 +113,7 @@ def _fill(queue: Queue, n: int) -> None:
     ):
         queue.database.write("fill", partial(_enter, statement, f"r{n}"))
     _fill_routines(queue, n)
+    _fill_works(queue, n)
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
     queue.schedules.run(f"s{n}")
 
@@ -126,6 +128,14 @@ def _fill_routines(queue: Queue, n: int) -> None:
     job = NewJob(f"task:r{n}:1.0.0")
     row = RoutineRow(job.type, "m", "0" * 16, "()", "words", job, "task:train:1.0.0", "success", "value")
     queue.calls.register([row])
+
+
+def _fill_works(queue: Queue, n: int) -> None:
+    """A work that was withdrawn and has ended."""
+    queue.works.deposit([{"pipeline": "p", "site": "s", "user": "u", "tags": [f"t{n}"], "parameters": {"n": n}}])
+    work = queue.works.withdraw(Asked(("p",)))
+    assert work is not None
+    queue.works.update([{**work, "status": "success", "results": {"n": n}}])
 
 
 def _enter(statement: str, name: str, it: Any) -> None:
