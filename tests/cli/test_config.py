@@ -30,7 +30,7 @@ def test_show_takes_sections(scene: Scene) -> None:
         "workers.notebook.execution_mode", "workers.notebook.count", "workers.notebook.image",
         "jobs.lease", "jobs.heartbeat", "jobs.max_runs", "jobs.timeout", "jobs.prune",
     ]  # fmt: skip
-    assert "work is not a setting" in scene.clx("config", "show", "work", code=2).stderr
+    assert "worker is not a setting" in scene.clx("config", "show", "worker", code=2).stderr
 
 
 def test_negative_value_is_a_value(scene: Scene) -> None:
