@@ -38,15 +38,17 @@ class TwoMachines(Weather):
 
     def start(self) -> None:
         self.clx("start-services")
-        self.far.clx("start-services", **self.settings)
+        self.there("start-services")
 
     def stop(self) -> None:
         self.far.link(up=True)
-        self.far.clx("stop-services", "--timeout", "1", **self.settings)
+        self.there("stop-services", "--timeout", "1")
         self.clx("stop-services", "--timeout", "1")
 
-    def clx(self, *words: str) -> None:
-        super().clx(*words)
+    def there(self, *words: str) -> None:
+        """Run a command on the other machine."""
+        self.far.environment |= self.settings
+        self.far.clx(*words)
 
     @property
     def where(self) -> str:

@@ -21,6 +21,7 @@ from clx.routines import registry, remote
 
 SHOP = """
 import asyncio
+import logging
 import os
 import time
 from asyncio import gather
@@ -110,6 +111,17 @@ async def leaves() -> str:
 @define.workflow(name="waits")
 async def waits(seconds: float) -> float:
     return await slow(seconds)
+
+
+@define.workflow(name="chatty")
+async def chatty(name: str) -> None:
+    for n in range(3):
+        print(name, "says", n)
+        await slow(0.01)
+    logging.getLogger("shop").warning("%s logs", name)
+    if name == "second":
+        inc(1)
+        raise ValueError("enough")
 
 
 @define.workflow(name="recorded")
@@ -294,3 +306,25 @@ def test_a_program_without_workers_is_told_once(
     with clx.lifecycle(queue, remote=True):
         assert asyncio.run(ask()) == [2, 3]
     assert caplog.text.count("No worker is there that runs task:inc:1.0.0") == 1
+
+
+def test_what_each_workflow_writes_is_kept_with_its_run(staff: Staff, queue: Queue) -> None:
+    staff.start(hosts=1, tasks=1)
+
+    async def both() -> tuple[Any, Any]:
+        return await asyncio.gather(shop().chatty("first"), shop().chatty("second"), return_exceptions=True)
+
+    with clx.lifecycle(queue, remote=True):
+        first, second = asyncio.run(both())
+    assert first is None
+    assert isinstance(second, ValueError)
+    said = {}
+    for job in queue.search(type="workflow:chatty"):
+        (run,) = queue.runs(job.id)
+        said[job.payload["arguments"]["name"]] = run["stderr"]
+    for name in ("first", "second"):
+        lines = said[name].splitlines()
+        assert lines[:3] == [f"{name} says {n}" for n in range(3)]
+        assert lines[3].endswith(f"WARNING shop: {name} logs")
+    assert "task:inc:1.0.0 was called and never awaited" in said["second"]
+    assert "never awaited" not in said["first"]

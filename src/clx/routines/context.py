@@ -14,6 +14,7 @@ from clx.errors import UsageError
 
 if TYPE_CHECKING:
     from clx.routines.routine import Call, Routine
+    from clx.routines.tasks.output import Output
 
 
 class Engine(Protocol):
@@ -47,6 +48,7 @@ class Running:
         engine: what runs its calls.
         counts: how often it has asked for each call, by the call's name.
         tasks: of the event loop, that it has made and that may outlive it.
+        output: takes what it writes; None: nobody does.
     """
 
     routine: Routine[..., Any]
@@ -54,6 +56,7 @@ class Running:
     engine: Engine
     counts: dict[str, int] = field(default_factory=dict)
     tasks: WeakSet[Any] = field(default_factory=WeakSet)
+    output: Output | None = None
 
     def occurrence(self, name: str) -> int:
         """How many times before this one it has asked for the same."""

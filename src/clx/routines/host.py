@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from clx.artifacts.store import ArtifactStore
 from clx.db.doorbell import UNWANTED
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
@@ -27,12 +28,13 @@ from clx.db.wait import SLOW_BEAT, rest
 from clx.db.wait_async import Ears
 from clx.db.workers import WorkerTable
 from clx.errors import PASSING, ClxError, DatabaseError, LostRunError, ServerError
-from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, TELL, Running
 from clx.routines.failures import described
 from clx.routines.performing import NESTED, call_of, result_text
 from clx.routines.remote import Dispatcher, RemoteEngine
 from clx.routines.routine import Routine
+from clx.routines.saying import kept, told_apart
+from clx.routines.tasks.output import Output
 
 log = logging.getLogger("clx.worker")
 
@@ -68,7 +70,7 @@ class Host:
         worker: int,
         routines: Mapping[str, Routine[..., Any]],
         pool: str,
-        files: Files,
+        files: ArtifactStore,
         *,
         concurrency: int,
         lease: int,
@@ -109,7 +111,8 @@ class Host:
         heart = threading.Thread(target=self._beat, args=(loop,), name="clx-lease", daemon=True)
         heart.start()
         try:
-            _run(loop, self._serve())
+            with told_apart():
+                _run(loop, self._serve())
         finally:
             loop.run_until_complete(self._end())
             self._over.set()
@@ -237,12 +240,12 @@ class Host:
         key, routine = (job.id, job.run), self._routines[job.type]
         running: Running | None = None
         limit: asyncio.Timeout | None = None
-        is_its_own = False  # what is raised
+        is_its_own, output = False, Output()  # what is raised, and what is written
         try:
             recorded = await self._ask(self._queue.calls.of, job.id) if job.run > 1 else ()
             engine = RemoteEngine(self._dispatcher, key, recorded, partial(self._go_on_later, job), hangs.set)
             call = call_of(routine, job.payload, self._files)
-            running = Running(routine, key, engine)
+            running = Running(routine, key, engine, output=output)
             RUNNING.set(running)
             TELL.set(lambda told: self._progress.__setitem__(key, told))
             timeout = None if job.timeout is None else job.timeout / 1000
@@ -255,18 +258,19 @@ class Host:
             text = result_text(routine, value, self._files, unused=len(engine.unused))
             with suppress(LostRunError):
                 await self._ask(self._dispatcher.note_hits, key, self._queue)
-            self._reports.append(Success(job.id, job.run, msgspec.Raw(text)))
+            said = kept(output, self._files)
+            self._reports.append(Success(job.id, job.run, msgspec.Raw(text), stderr=said))
         except BaseException as error:
             if isinstance(error, DatabaseError | ServerError | LostRunError) and not is_its_own:
                 self._go_on_later(job, error)
             else:
-                self._ended_by(job, routine, error, overran=limit is not None and limit.expired())
+                self._ended_by(job, error, output, overran=limit is not None and limit.expired())
         finally:
             hangs.set()
             for task in running.tasks if running is not None else ():
                 task.cancel()
 
-    def _ended_by(self, job: Job, routine: Routine[..., Any], error: BaseException, *, overran: bool) -> None:
+    def _ended_by(self, job: Job, error: BaseException, output: Output, *, overran: bool) -> None:
         told: dict[str, Any]
         if (job.id, job.run) in self._given_up:
             log.warning("job %s (%s) was given up", job.id, job.type)
@@ -274,10 +278,11 @@ class Host:
         if overran:
             told = {"type": "Timeout", "message": f"It ran longer than {(job.timeout or 0) / 1000:g} seconds."}
         elif isinstance(error, Exception):
-            told = described(error, routine.id)
+            told = described(error, job.type)
         else:  # CancelledError of nobody but itself, SystemExit
             told = {"type": type(error).__name__, "message": f"It raised {type(error).__name__}."}
-        self._reports.append(Failure(job.id, job.run, {**told, "routine": routine.id}))
+        said = kept(output, self._files)
+        self._reports.append(Failure(job.id, job.run, {**told, "routine": job.type}, stderr=said))
         log.warning("job %s (%s) failed", job.id, job.type, exc_info=error)
 
     def _go_on_later(self, job: Job, error: ClxError) -> None:
