@@ -96,7 +96,7 @@ QUICK = (
     "routines/codecs",
     *(
         f"routines/test_{name}.py"
-        for name in ("announcing", "asking", "define", "kept", "performing", "readable", "tree")
+        for name in ("announcing", "asking", "define", "kept", "performing", "readable", "saying", "tree")
     ),
     "server",
     "settings",
