@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from tests.routines.staff import Staff
 
 import clx
 from clx import Queue, RoutineError, define
-from clx.routines import registry, remote
+from clx.routines import registry, remote, sources
 
 SHOP = """
 import asyncio
@@ -141,6 +142,7 @@ def note(what):
 def staff(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Staff]:
     """Nobody at first; a host and workers with the routines of ``shop.py`` when they are started."""
     monkeypatch.setattr(registry, "_known", {})
+    monkeypatch.setattr(sources, "_told", set())
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "shop.py").write_text(SHOP)
@@ -328,3 +330,18 @@ def test_what_each_workflow_writes_is_kept_with_its_run(staff: Staff, queue: Que
         assert lines[3].endswith(f"WARNING shop: {name} logs")
     assert "task:inc:1.0.0 was called and never awaited" in said["second"]
     assert "never awaited" not in said["first"]
+
+
+def test_workers_that_run_other_code_are_told_of(staff: Staff, queue: Queue, tmp_path: Path) -> None:
+    staff.start(hosts=1, tasks=1)
+    with clx.lifecycle(queue, remote=True):
+        assert shop().inc(1).result() == 2  # they have imported it
+        edited = tmp_path / "shop.py"
+        edited.write_text(edited.read_text().replace("return x + 1", "return x + 2"))
+        linecache.clearcache()
+        inc = registry.known()["task:inc:1.0.0"]
+        inc.__dict__.pop("source", None)
+        with pytest.warns(UserWarning, match="Workers run other code of task:inc:1.0.0") as told:
+            assert inc(5).result() == 6
+        assert inc(6).result() == 7  # told once: any other warning is an error here
+    assert len(told) == 1

@@ -24,7 +24,7 @@ from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
 from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
 from clx.routines.routine import Call
-from clx.routines.sources import warn_of_other_source
+from clx.routines.sources import warn_of_other_source, warn_of_other_worker
 
 R = TypeVar("R")
 Parent = tuple[int, int]
@@ -309,6 +309,7 @@ class RemoteEngine:
             if mark is not None:  # one that has ended nobody has to leave
                 self._dispatcher.leave(job_id, mark)
             raise
+        warn_of_other_worker(routine, ended.result)
         return outcome(routine, ended, self._files)
 
     def at_once(self, call: Call[Any]) -> tuple[Any] | None:

@@ -142,8 +142,10 @@ def _serve_workflows(
     from clx.routines.announcing import announce
     from clx.routines.host import Host
     from clx.routines.registry import load
+    from clx.routines.sources import note_sources
 
     routines = load(settings.python.modules, settings.python.path)
+    note_sources(routines.values())
     ids = sorted(id_ for id_, each in routines.items() if not each.is_task)
     os.chdir(directory(database.path, settings))
     announce(Queue(database), routines.values(), pool)

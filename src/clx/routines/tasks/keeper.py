@@ -26,6 +26,7 @@ from clx.platforms import offspring
 from clx.remote.stores import open_store
 from clx.routines.registry import load
 from clx.routines.routine import Routine
+from clx.routines.sources import note_sources
 from clx.routines.tasks import child
 from clx.routines.tasks.wire import Wire
 from clx.settings.schema import ArtifactsSettings
@@ -174,6 +175,7 @@ def main(*numbers: str) -> int:
     spec = told[0]
     try:
         routines = load(spec["modules"], spec["path"])
+        note_sources(routines.values())
     except ClxError as error:
         is_missing = error.fact.startswith("There is no module")
         wire.send("failed", error.fact, _FIND_IT if is_missing else error.next_step)
