@@ -135,7 +135,8 @@ def _held_for_nothing(scene: Scene) -> list[str]:
     return [
         f"{name}: {held} are held and {ready} can be claimed, though {running} run"
         for name, held, ready, running, most in scene.found(
-            "SELECT limit_name, count(*) FILTER (WHERE held = 1 AND state = 'queued'), "
+            "SELECT limit_name, count(*) FILTER (WHERE held = 1 AND state = 'queued' "
+            "AND type NOT IN (SELECT type FROM clx.paused)), "  # a place goes to nobody who may not begin
             "count(*) FILTER (WHERE ready = 1 AND state = 'queued'), count(*) FILTER (WHERE state = 'running'), "
             "(SELECT concurrency FROM clx.limits WHERE name = limit_name) FROM clx.jobs "
             "WHERE limit_name = 'c' GROUP BY limit_name"
