@@ -14,12 +14,13 @@ from clx.jobtypes.jobtype import JobType
 from clx.jobtypes.registry import JOB_TYPES, pool_name
 from clx.settings.job_types import SECTIONS
 from clx.settings.keys import all_keys
-from clx.settings.schema import Settings
+from clx.settings.schema import ROUTINE_WORKERS, Settings
 
 
 def test_the_settings_know_the_same_types() -> None:
     assert tuple(JOB_TYPES) == tuple(SECTIONS) == ("notebook", "plantuml", "drawio", "graphviz", "pdf")
-    assert [key for key in all_keys() if key.endswith(".image")] == [f"workers.{name}.image" for name in JOB_TYPES]
+    images = [key for key in all_keys() if key.endswith(".image")]
+    assert images == [f"workers.{name}.image" for name in (*ROUTINE_WORKERS, *JOB_TYPES)]
     assert [kind.name for kind in JOB_TYPES.values()] == list(JOB_TYPES)
 
 

@@ -199,7 +199,10 @@ def test_a_worker_claims_reports_and_goes(either: Either, queue: Queue) -> None:
     queue.cancel([2])
     assert either.heartbeat(2, 1) == "cancel"
     lost = Success(2, 9)
-    done = either.settle([Success(1, 1, [7]), lost, Failure(2, 1, {"message": "as asked"}, cancelled=True)], ["t"], 1)
+    done = either.settle(
+        [Success(1, 1, [7], stderr="said"), lost, Failure(2, 1, {"message": "as asked"}, cancelled=True)], ["t"], 1
+    )
+    assert queue.runs(1)[0]["stderr"] == "said"
     assert ([job.id for job in done.claimed], done.lost) == ([3], [lost])
     assert [job.state for job in queue.get_many([1, 2, 3])] == ["succeeded", "cancelled", "running"]
     with pytest.raises(LostRunError):

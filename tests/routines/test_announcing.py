@@ -14,7 +14,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.errors import QueueError, UsageError
 from clx.routines import registry
 from clx.routines.announcing import announce
-from clx.routines.performing import call_of
+from clx.routines.performing import WORKFLOW_RUNS, call_of
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_one_runs_after_another(queue: Queue, say: Callable[[], None], tmp_path:
     queue.finish(job.id, job.run, {"value": {"$t": [1, 2]}, "source": "x"})
     assert job.id == job_id
     (fired,) = queue.search(type="workflow:then")
-    assert (fired.timeout, fired.max_runs) == (60_000, 100)
+    assert (fired.timeout, fired.max_runs) == (60_000, WORKFLOW_RUNS)
     call = call_of(then, fired.payload, ArtifactStore(tmp_path / "artifacts"))
     assert call.bound.arguments == {"found": (1, 2), "more": 3}
 

@@ -147,6 +147,7 @@ class SuccessReport(Request, frozen=True, tag="success", tag_field="outcome"):
     run: Whole
     result: Any = None
     peak_memory: Moment | None = None
+    stderr: Text | None = None
 
 
 class FailureReport(Request, frozen=True, tag="failure", tag_field="outcome"):
