@@ -43,10 +43,10 @@ def staff(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     shutil.copy(HERE / "rough.py", tmp_path)
-    monkeypatch.delitem(sys.modules, "rough", raising=False)
+    sys.modules.pop("rough", None)
     with Staff(queue, tmp_path, ["rough"]) as found:
         yield found
-    monkeypatch.delitem(sys.modules, "rough", raising=False)
+    sys.modules.pop("rough", None)  # not by monkeypatch, which would put it back
 
 
 def rough() -> Any:

@@ -146,10 +146,10 @@ def staff(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "shop.py").write_text(SHOP)
-    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    sys.modules.pop("shop", None)
     with Staff(queue, tmp_path, ["shop"]) as found:
         yield found
-    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    sys.modules.pop("shop", None)  # not by monkeypatch, which would put it back
 
 
 def shop() -> Any:
