@@ -313,10 +313,10 @@ _PROGRAM = """
 import asyncio, sys, time
 from clx import Consumer, Queue
 async def work(job):
-    print("begun", flush=True)
+    sys.stdout.write("begun\\n"); sys.stdout.flush()
     {body}
 def plain(job):
-    print("begun", flush=True)
+    sys.stdout.write("begun\\n"); sys.stdout.flush()
     time.sleep(3600)
 with Queue.open(sys.argv[1]) as queue:
     done = Consumer(queue, {{"t": work, "plain": plain}}, lease=60_000, stop_after={grace}, concurrency=2).run()
