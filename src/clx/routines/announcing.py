@@ -13,7 +13,7 @@ from clx.db.calls.models import RoutineRow
 from clx.db.jobs import Queue
 from clx.db.schedules.models import Schedule
 from clx.errors import UsageError
-from clx.routines.codecs import canonical
+from clx.routines.codecs import canonical_arguments
 from clx.routines.performing import SCHEDULED, job_of
 from clx.routines.routine import Routine
 
@@ -33,7 +33,7 @@ def announce(queue: Queue, routines: Iterable[Routine[..., Any]], pool: str) -> 
         for name, schedule in wanted.items():
             before = there.get(name)
             if before is None or replace(before, paused=False) != schedule:
-                queue.schedules.add(replace(schedule, paused=before is not None and before.paused), replace=True)
+                queue.schedules.add(schedule, replace=True)  # where it was paused it stays so
         for name in there.keys() - wanted.keys():
             if name == routine.id or (name.startswith(f"{routine.id}@") and there[name].job.type == routine.id):
                 queue.schedules.remove(name)
@@ -65,15 +65,10 @@ def _arguments(routine: Routine[..., Any], given: dict[str, Any]) -> str:
     parameters = routine.signature.parameters
     if odd := [name for name in given if name not in parameters]:
         raise UsageError(f"{routine.id} takes no argument {odd[0]}, which its schedule gives.", "Correct the schedule.")
-    missing = [
-        name for name, each in parameters.items()
-        if each.default is each.empty and name not in given and name not in SCHEDULED
-        and each.kind in {each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY}
-    ]  # fmt: skip
-    if missing:
+    missing = routine.missing({*given, *SCHEDULED})
+    if missing is not None:
         raise UsageError(
-            f"The schedule of {routine.id} does not say what {missing[0]} is.",
-            f"Write @define.schedule(…, {missing[0]}=…); data_date and fire_at it gives by itself.",
+            f"The schedule of {routine.id} does not say what {missing} is.",
+            f"Write @define.schedule(…, {missing}=…); data_date and fire_at it gives by itself.",
         )
-    parts = [f'"{name}":{canonical(given[name], routine.hints.get(name, Any), name)}' for name in sorted(given)]
-    return "{" + ",".join(parts) + "}"
+    return canonical_arguments(given, routine.argument_hints)

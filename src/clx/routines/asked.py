@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clx.db.calls.models import Call as Asking
 from clx.routines.codecs import artifacts_of
 from clx.routines.context import name_of
-from clx.routines.performing import arguments_of, job_of
+from clx.routines.performing import arguments_of, asked_of
 from clx.routines.routine import Call
 
 if TYPE_CHECKING:
@@ -37,11 +36,10 @@ class Asked:
         call.close()  # it is not awaited, but entered
         arguments = arguments_of(call, files)
         files.share(artifacts_of(arguments))
-        new = job_of(routine, arguments, pool)
-        asking = Asking(name_of(routine.id, arguments), 0, new, routine.is_cached, routine.options.ttl)
+        asking = asked_of(routine, arguments, pool, name_of(routine.id, arguments))
         (entered,) = queue.calls.enter(None, [asking])
         self.job, self.kept, self._mark = entered.job_id, entered.result, entered.mark
-        self.key = new.key
+        self.key = asking.job.key
 
     def leave(self) -> bool:
         """Want it no more: unless somebody else does, it is cancelled. False: that was said before."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import types
 from collections.abc import Mapping
@@ -34,16 +33,9 @@ def call_from(routine: Routine[..., Any], texts: Mapping[str, str], values: Mapp
         given[name] = _converted(routine, name, value)
     for name, text in texts.items():
         given[name] = _read(routine, name, text)
-    bound = inspect.BoundArguments(routine.signature, {})
-    for name, parameter in routine.signature.parameters.items():
-        if name in given:
-            bound.arguments[name] = given[name]
-        elif parameter.default is parameter.empty and parameter.kind not in {
-            parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD,
-        }:  # fmt: skip
-            raise UsageError(f"{routine.id} needs {name}.", f"Give --param {name}=… : {signature_of(routine)}")
-    bound.apply_defaults()
-    return Call(routine, bound)
+    if (missing := routine.missing(given)) is not None:
+        raise UsageError(f"{routine.id} needs {missing}.", f"Give --param {missing}=… : {signature_of(routine)}")
+    return routine.call_with(given)
 
 
 def signature_of(routine: Routine[..., Any]) -> str:
@@ -52,15 +44,11 @@ def signature_of(routine: Routine[..., Any]) -> str:
 
 
 def _hint(routine: Routine[..., Any], name: str) -> Any:
-    parameter = routine.signature.parameters.get(name)
-    if parameter is None:
+    if name not in routine.signature.parameters:
         near = closest(name, routine.signature.parameters)
         step = f"Did you mean {near}?" if near else f"Its parameters: {signature_of(routine)}"
         raise UsageError(f"{routine.id} has no parameter {shortened(name)}.", step)
-    hint = routine.hints.get(name, Any)
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return tuple[hint, ...]  # type: ignore[valid-type]
-    return dict[str, hint] if parameter.kind is parameter.VAR_KEYWORD else hint  # type: ignore[valid-type]
+    return routine.argument_hints.get(name, Any)
 
 
 def _read(routine: Routine[..., Any], name: str, text: str) -> Any:

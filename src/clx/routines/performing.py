@@ -17,6 +17,7 @@ from clx.routines.codecs import artifacts_of, canonical, canonical_arguments, ke
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, Running
 from clx.routines.failures import raised
+from clx.routines.here import HERE
 from clx.routines.routine import Call, Routine
 from clx.routines.sources import warn_of_other_source
 
@@ -40,7 +41,9 @@ def arguments_of(call: Call[Any], files: Files) -> str:
     Raises:
         RoutineValueError: one has no codec; with its path.
     """
-    return canonical_arguments(call.bound.arguments, call.routine.argument_hints, files)
+    if call.arguments is None:
+        call.arguments = canonical_arguments(call.bound.arguments, call.routine.argument_hints, files)
+    return call.arguments
 
 
 def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: bool = False) -> NewJob:
@@ -57,6 +60,14 @@ def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: boo
         *(routine.id, payload, pool, key),
         max_runs=options.max_runs or 3, timeout=options.timeout, priority=options.priority,
     )  # fmt: skip
+
+
+def asked_of(
+    routine: Routine[..., Any], arguments: str, pool: str, name: str = "", occurrence: int = 0, *, nested: bool = False
+) -> Asked:
+    """What the table is asked for a call with these *arguments*; *name* and *occurrence* are those under its caller."""
+    job = job_of(routine, arguments, pool, nested=nested)
+    return Asked(name, occurrence, job, routine.is_cached, routine.options.ttl)
 
 
 # -- in -----------------------------------------------------------------------------------------------
@@ -81,16 +92,9 @@ def call_of(routine: Routine[..., Any], payload: Mapping[str, Any], files: Files
         for name in SCHEDULED:
             if name in routine.signature.parameters and name not in found and name in fire:
                 found[name] = msgspec.convert(fire[name], routine.hints.get(name, str))
-    bound = inspect.BoundArguments(routine.signature, {})
-    for name, parameter in routine.signature.parameters.items():
-        if name in found:
-            bound.arguments[name] = found[name]
-        elif parameter.default is parameter.empty and parameter.kind in {
-            parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY,
-        }:  # fmt: skip
-            raise _refused(routine, f"the argument {name} is missing")
-    bound.apply_defaults()
-    call: Call[Any] = Call(routine, bound)
+    if (missing := routine.missing(found)) is not None:
+        raise _refused(routine, f"the argument {missing} is missing")
+    call = routine.call_with(found)
     call.close()  # it is for whoever runs the function; nobody awaits it
     return call
 
@@ -118,8 +122,7 @@ def kept_result(queue: Queue, call: Call[Any], arguments: str, files: Files) -> 
         RoutineValueError: as :func:`value_of`.
     """
     routine = call.routine
-    asked = Asked("", 0, job_of(routine, arguments, ""), cache=True, ttl=routine.options.ttl)
-    for found in queue.calls.find([asked]).values():
+    for found in queue.calls.find([asked_of(routine, arguments, "")]).values():
         with suppress(ArtifactMissingError):  # it was pruned: made again
             warn_of_other_source(routine, found)
             return (value_of(routine, found, files),)
@@ -158,7 +161,7 @@ def perform(routine: Routine[..., Any], payload: bytes, files: Files) -> bytes:
 
 def run_here(call: Call[Any]) -> Any:
     """Run the function of a task and give what it returns."""
-    token = RUNNING.set(Running(call.routine, None, _NOWHERE))
+    token = RUNNING.set(Running(call.routine, None, HERE))
     try:
         value = call.routine.function(*call.bound.args, **call.bound.kwargs)
         return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
@@ -168,22 +171,6 @@ def run_here(call: Call[Any]) -> Any:
 
 async def _awaited(value: Any) -> Any:
     return await value
-
-
-class _Nowhere:
-    """The engine of a task: it has none, and :mod:`clx.routines.routine` says so."""
-
-    def at_once(self, call: Call[Any]) -> tuple[Any] | None:
-        raise NotImplementedError
-
-    async def run(self, call: Call[Any]) -> Any:
-        raise NotImplementedError
-
-    async def record(self, name: str, function: Any) -> Any:
-        raise NotImplementedError
-
-
-_NOWHERE = _Nowhere()
 
 
 def outcome(routine: Routine[..., Any], job: Job, files: Files) -> Any:

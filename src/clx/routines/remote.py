@@ -22,7 +22,7 @@ from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunErr
 from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
-from clx.routines.performing import arguments_of, job_of, kept_result, outcome, value_of
+from clx.routines.performing import arguments_of, asked_of, job_of, kept_result, outcome, value_of
 from clx.routines.routine import Call
 from clx.routines.sources import warn_of_other_source, warn_of_other_worker
 
@@ -293,8 +293,8 @@ class RemoteEngine:
         job_id = known.job_id if known is not None else None
         mark = None
         if job_id is None:
-            job = job_of(routine, arguments, self._dispatcher.pool, nested=self._parent is not None)
-            asked = Asked(name, occurrence, job, routine.is_cached, routine.options.ttl)
+            nested = self._parent is not None
+            asked = asked_of(routine, arguments, self._dispatcher.pool, name, occurrence, nested=nested)
             entered = await self._dispatcher.enter(self._parent, asked)
             if entered.job_id is None:
                 warn_of_other_source(routine, entered.result)

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import textwrap
 import warnings
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Container, Coroutine, Generator, Mapping
 from functools import cached_property, update_wrapper
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
@@ -140,11 +140,24 @@ class Routine(Generic[P, R]):
         """
         hints = dict(self.hints)
         for name, parameter in self.signature.parameters.items():
-            if parameter.kind is parameter.VAR_POSITIONAL and name in hints:
-                hints[name] = GenericAlias(tuple, (hints[name], ...))
-            elif parameter.kind is parameter.VAR_KEYWORD and name in hints:
-                hints[name] = GenericAlias(dict, (str, hints[name]))
+            hint = hints.get(name, Any)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                hints[name] = GenericAlias(tuple, (hint, ...))
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                hints[name] = GenericAlias(dict, (str, hint))
         return hints
+
+    def missing(self, given: Container[str]) -> str | None:
+        """The first argument that may not be left out and is not among those *given* by name; None: there is none."""
+        needed = (name for name, each in self.signature.parameters.items() if _is_needed(each))
+        return next((name for name in needed if name not in given), None)
+
+    def call_with(self, given: Mapping[str, Any]) -> Call[R]:
+        """A call with arguments by name, none of them :meth:`missing`; all further ones are one tuple or mapping."""
+        named = {name: given[name] for name in self.signature.parameters if name in given}
+        bound = inspect.BoundArguments(self.signature, named)
+        bound.apply_defaults()
+        return Call(self, bound)
 
     @cached_property
     def source(self) -> str:
@@ -166,14 +179,24 @@ class Routine(Generic[P, R]):
         return f"<{self.id}>"
 
 
-class Call(Coroutine[Any, Any, R_co]):
-    """A call of a routine: a coroutine, to be awaited, gathered, or made a task of; :meth:`result` waits for it."""
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    plain = {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+    return parameter.default is parameter.empty and parameter.kind in plain
 
-    __slots__ = ("_coroutine", "_is_begun", "bound", "routine")
+
+class Call(Coroutine[Any, Any, R_co]):
+    """A call of a routine: a coroutine, to be awaited, gathered, or made a task of; :meth:`result` waits for it.
+
+    Attributes:
+        arguments: as canonical JSON, once that was asked for: large ones are written and hashed only once.
+    """
+
+    __slots__ = ("_coroutine", "_is_begun", "arguments", "bound", "routine")
 
     def __init__(self, routine: Routine[..., Any], bound: inspect.BoundArguments) -> None:
         self.routine = routine
         self.bound = bound
+        self.arguments: str | None = None
         self._coroutine: Coroutine[Any, Any, R_co] | None = None
         self._is_begun = False
 
