@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
@@ -102,3 +103,26 @@ class Scene:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def in_any_order(
+    scene: Scene, steps: Iterable[str], first: str, wrong: Callable[[str], list[str]], *, share: int, least: int = 2
+) -> None:
+    """Have *first* meet the other steps, held up before each of its statements, and see that nothing is *wrong* then.
+
+    Args:
+        wrong: what is not as any order of the two steps would leave it, given the second.
+        share: all pairs take minutes: by day each step meets one in so many of the others, with CLX_SOAK all.
+        least: the number of places at which every second step must at least have come in between.
+    """
+    names = [*steps]
+    met = names if os.environ.get("CLX_SOAK") else names[names.index(first) % share :: share]
+    for second in met:
+        before = 1
+        while True:
+            told, was_run = scene.run(first, second, before)
+            if not was_run:
+                break
+            assert wrong(second) == [], (first, second, before, told)
+            before += 1
+        assert before > least

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from tests.support.clock import SetClock, at, during
-from tests.support.interleaving import Scene
+from tests.support.interleaving import Scene, in_any_order
 
 from clx.db.check import check
 from clx.db.jobs import NewJob, Queue, Success
@@ -147,18 +146,7 @@ def _held_for_nothing(scene: Scene) -> list[str]:
 
 @pytest.mark.parametrize("first", _FIRST)
 def test_any_two_steps_in_any_order(scene: Scene, first: str) -> None:
-    names = [*_STEPS]
-    # all of them take minutes: by day each meets a fourth of the others, before or after itself
-    met = names if os.environ.get("CLX_SOAK") else names[names.index(first) % 4 :: 4]
-    for second in met:
-        before = 1
-        while True:
-            told, was_run = scene.run(first, second, before)
-            if not was_run:
-                break
-            assert _wrong(scene, (first, second)) == [], (first, second, before, told)
-            before += 1
-        assert before > 2
+    in_any_order(scene, _STEPS, first, lambda second: _wrong(scene, (first, second)), share=4)
 
 
 def test_a_limit_that_goes_keeps_nothing_back_that_somebody_else_was_about_to_change(scene: Scene) -> None:

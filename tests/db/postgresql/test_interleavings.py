@@ -6,13 +6,12 @@ nothing is done twice or by nobody.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from tests.support.clock import at
-from tests.support.interleaving import Scene
+from tests.support.interleaving import Scene, in_any_order
 
 from clx.db.batches import BatchTable
 from clx.db.check import check
@@ -105,18 +104,7 @@ def _wrong(scene: Scene) -> list[str]:
 
 @pytest.mark.parametrize("first", _STEPS)
 def test_any_two_steps_in_any_order(scene: Scene, first: str) -> None:
-    names = [*_STEPS]
-    # all of them take four minutes: by day each meets a third of the others, before or after itself
-    met = names if os.environ.get("CLX_SOAK") else names[names.index(first) % 3 :: 3]
-    for second in met:
-        before = 1
-        while True:
-            told, was_run = scene.run(first, second, before)
-            if not was_run:
-                break
-            assert _wrong(scene) == [], (first, second, before, told)
-            before += 1
-        assert before > 2
+    in_any_order(scene, _STEPS, first, lambda _second: _wrong(scene), share=3)
 
 
 def test_one_key_is_taken_once(scene: Scene) -> None:
