@@ -41,7 +41,7 @@ UNTESTED = {
         ),
         (
             "what `clx routines run` and `explain` do: tests/cli/test_routines.py",
-            "routines.asked routines.explaining",
+            "routines.explaining",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
