@@ -45,7 +45,7 @@ UNTESTED = {
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
-            "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
+            "course.dir_groups settings.reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",

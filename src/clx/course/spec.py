@@ -21,12 +21,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from clx.course.names import name_problem, path_problem
-from clx.course.spec_reader import Reader
-from clx.course.yaml_source import Node, parse, read_source
 from clx.errors import CourseError
 from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
 from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
 from clx.settings.problems import Problem, quoted, shortened
+from clx.settings.reader import Reader
+from clx.settings.yaml_source import Node, parse, read_source
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from clx.course.yaml_source import Node
 from clx.errors import CourseError
 from clx.settings.problems import PROBLEM_LIMIT, Problem, closest, did_you_mean, quoted, raise_problems, shortened
+from clx.settings.yaml_source import Node
 
 T = TypeVar("T")
 
