@@ -1,4 +1,4 @@
-"""Typed reading of a course document: every mistake is noted with its place, then reading goes on."""
+"""Typed reading of a document: every mistake is noted with its place, then reading goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from clx.errors import CourseError
+from clx.errors import UsageError
 from clx.settings.problems import PROBLEM_LIMIT, Problem, closest, did_you_mean, quoted, raise_problems, shortened
 from clx.settings.yaml_source import Node
 
@@ -25,15 +25,16 @@ class Reader:
     problem has been noted. So nothing read may be used before :meth:`finish`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, error: type[UsageError]) -> None:
         self._name = name
+        self._error = error
         self._problems: list[tuple[int, int, Problem]] = []
 
     def problem(self, node: Node, fact: str, next_step: str = "") -> None:
         """Note what is wrong at *node*.
 
         Raises:
-            CourseError: it is one mistake too many.
+            UsageError: of its kind: it is one mistake too many.
         """
         where = f"{self._name}:{node.line}:{node.column}"
         self._problems.append((node.line, node.column, Problem(where, fact, next_step)))
@@ -48,11 +49,11 @@ class Reader:
         """Raise what was noted, in the order of the document.
 
         Raises:
-            CourseError: something was wrong.
+            UsageError: of its kind: something was wrong.
         """
         ordered = self.problems()
         more = ", and perhaps more" if len(ordered) == PROBLEM_LIMIT else ""
-        raise_problems(ordered, CourseError, self._name + more)
+        raise_problems(ordered, self._error, self._name + more)
 
     def wrong_kind(self, node: Node, subject: str, wanted: str, next_step: str = "") -> None:
         """Note that *node* is another kind of thing than *wanted*."""
