@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from clx.errors import UsageError
 from clx.settings.problems import PROBLEM_LIMIT, Problem, closest, did_you_mean, quoted, raise_problems, shortened
@@ -16,6 +16,15 @@ T = TypeVar("T")
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,299})")
 _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _KINDS = {"scalar": "a single value", "list": "a list", "mapping": "a mapping (key: value)"}
+
+
+class Placed(Protocol):
+    """What stands somewhere in a document; line and column from 1."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 class Reader:
@@ -30,16 +39,19 @@ class Reader:
         self._error = error
         self._problems: list[tuple[int, int, Problem]] = []
 
-    def problem(self, node: Node, fact: str, next_step: str = "") -> None:
+    def problem(self, node: Placed, fact: str, next_step: str = "") -> None:
         """Note what is wrong at *node*.
 
         Raises:
             UsageError: of its kind: it is one mistake too many.
         """
-        where = f"{self._name}:{node.line}:{node.column}"
-        self._problems.append((node.line, node.column, Problem(where, fact, next_step)))
+        self._problems.append((node.line, node.column, Problem(self.where(node), fact, next_step)))
         if len(self._problems) == PROBLEM_LIMIT:
             self.finish()  # reading on would only take time
+
+    def where(self, node: Placed) -> str:
+        """``file:line:column``."""
+        return f"{self._name}:{node.line}:{node.column}"
 
     def problems(self) -> list[Problem]:
         """What was noted, in the order of the document."""

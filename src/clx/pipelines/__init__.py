@@ -1,0 +1,1 @@
+"""Pipelines: files of steps and stages, and what becomes of them."""
