@@ -1,1 +1,1 @@
-"""Pipelines: files of steps and stages, and what becomes of them."""
+"""Pipelines: several works, made of one document of YAML and done stage by stage."""
