@@ -52,6 +52,10 @@ UNTESTED = {
             "course.pages.places course.pages.words course.pages.writing",
         ),
         (
+            "parts of `document`, read through it by tests/pipelines, quick too",
+            "pipelines.definition pipelines.reading",
+        ),
+        (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
             "course.build",
         ),
