@@ -99,6 +99,11 @@ class Works:
         found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
         return None if found is None else {**found[0].document, "run": found[1]}
 
+    def held(self, worker: int) -> list[Document]:
+        """The running works of a worker, each with its ``run``, those it has begun last at the end."""
+        rows = self.database.read(sql.HELD, (worker,))
+        return [{**found_from_row(row[:-1]).document, "run": row[-1]} for row in rows]
+
     # -- changing -------------------------------------------------------------------------------------
 
     def update(self, documents: Iterable[Document], *, again: bool = True) -> list[bool]:
