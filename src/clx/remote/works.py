@@ -14,7 +14,7 @@ import msgspec
 from clx import __version__
 from clx.db.models import encode
 from clx.db.validation import check_timeout
-from clx.db.works.models import Document, Found, by_position
+from clx.db.works.models import Document, Found, bounded, by_position
 from clx.db.works.searching import Condition, Search
 from clx.db.works.table import Page
 from clx.db.works.withdrawing import Asked
@@ -202,18 +202,50 @@ class RemoteWorks:
             with self._lock:
                 self._holders.pop(holder.worker, None)
 
+    def renew(self, work_id: str, run: int, lease: float | None = None) -> bool:
+        """As :meth:`clx.db.works.table.Works.renew`."""
+        body = {"id": work_id, "run": run, "lease": lease}
+        return bool(self._call("POST", "/works/renew", dict[str, bool], body=body)["changed"])
+
+    def note_run(
+        self, work_id: str, run: int, *, stdout: str = "", stderr: str = "", peak_memory: int | None = None
+    ) -> bool:
+        """As :meth:`clx.db.works.table.Works.note_run`."""
+        body = {"id": work_id, "run": run, "stdout": bounded(stdout), "stderr": bounded(stderr)}
+        told = {**body, "peak_memory": peak_memory}
+        return bool(self._call("POST", "/works/said", dict[str, bool], body=told)["changed"])
+
     # -- changing -------------------------------------------------------------------------------------
 
     def update(self, documents: Iterable[Document], *, again: bool = True) -> list[bool]:
         """As :meth:`clx.db.works.table.Works.update`."""
         taken: list[bool] = []
         for part in _parts(documents):
-            taken += self._call("POST", "/works/update", _Taken, body={"works": part, "again": again}).taken
+            taken += self._update({"works": part, "again": again}, part)
             with self._lock:
                 for each in part:
                     if each.get("status") != "running" and (holder := self._holder_of.pop(str(each.get("id")), None)):
                         holder.held.discard(each["id"])
         return taken
+
+    def _update(self, body: dict[str, Any], part: list[Document]) -> list[bool]:
+        was_repeated = False
+
+        def call(is_again: bool) -> list[bool]:
+            nonlocal was_repeated
+            was_repeated = is_again
+            return list(self._one("POST", "/works/update", _Taken, body=body).taken)
+
+        taken = self._insist(call)
+        if was_repeated:  # what was taken before its answer was lost has ended that attempt
+            taken = [is_taken or self._was_taken(each) for each, is_taken in zip(part, taken, strict=True)]
+        return taken
+
+    def _was_taken(self, document: Document) -> bool:
+        """Whether an attempt has ended as a document says."""
+        outcome = {"failure": "failed", "queued": "released"}.get(str(document.get("status")))
+        runs = self.runs(document["id"]) if outcome is not None and document.get("run") is not None else []
+        return any((each["run"], each["outcome"]) == (document["run"], outcome) for each in runs)
 
     def delete(self, ids: Iterable[str], *, store: str | None = None) -> list[str]:
         """As :meth:`clx.db.works.table.Works.delete`."""

@@ -13,7 +13,7 @@ from msgspec import Meta
 from clx.db.works.searching import MOST_CONDITIONS, Condition, Search
 from clx.db.works.withdrawing import Asked
 from clx.errors import QueueError
-from clx.server.api.documents import MOST_AT_ONCE, Id, Name, Request, Seconds, Text
+from clx.server.api.documents import MOST_AT_ONCE, Id, Moment, Name, Request, Seconds, Text, Whole
 
 MOST_FOUND = 1000
 """Works that one call of a search gives; the next page follows."""
@@ -85,6 +85,22 @@ class OneWork(Request, frozen=True):
     """One work by its id."""
 
     id: WorkId
+
+
+class WorkRenewed(OneWork, frozen=True):
+    """A running work whose time begins anew; ``lease`` in seconds, none: as long as before."""
+
+    run: Whole
+    lease: Lease | None = None
+
+
+class WorkRun(OneWork, frozen=True):
+    """What an attempt said; of long texts beginning and end are kept."""
+
+    run: Whole
+    stdout: str = ""
+    stderr: str = ""
+    peak_memory: Moment | None = None
 
 
 class Bucket(Request, frozen=True):

@@ -8,6 +8,7 @@ from typing import Any
 from clx.db.works.models import Found
 from clx.db.works.table import Works
 from clx.server.api import work_documents as doc
+from clx.server.api.documents import Done
 from clx.server.api.operations import Attended, Call, Operation
 
 
@@ -29,8 +30,7 @@ def _withdraw(call: Call) -> doc.WorkTaken:
         lost = [each for each in works.held(asked.worker) if each["id"] not in known]
         if lost:
             return doc.WorkTaken(lost[0])
-    lease = None if asked.lease is None else max(1, round(asked.lease * 1000))
-    return doc.WorkTaken(works.withdraw(asked.asked(), worker=asked.worker, lease=lease))
+    return doc.WorkTaken(works.withdraw(asked.asked(), worker=asked.worker, lease=asked.lease))
 
 
 def _attended(call: Call) -> Attended:
@@ -45,6 +45,17 @@ def _attended(call: Call) -> Attended:
         return answer.work is None
 
     return Attended(asked.wait, tuple(wanted.types), wanted, is_in_vain, give_back)
+
+
+def _renew(call: Call) -> Done:
+    asked: doc.WorkRenewed = call.body
+    return Done(_works(call).renew(asked.id, asked.run, asked.lease))
+
+
+def _note_run(call: Call) -> Done:
+    said: doc.WorkRun = call.body
+    more = {name: getattr(said, name) for name in ("stdout", "stderr", "peak_memory")}
+    return Done(_works(call).note_run(said.id, said.run, **more))
 
 
 def _get(call: Call) -> doc.WorksFound:
@@ -76,6 +87,14 @@ WORKS = (
         "update_works", "POST", "/works/update", "work", "Store works as they are now, and do what their status says.",
         lambda call: doc.WorksTaken(_works(call).update(call.body.works, again=call.body.again)), doc.WorksTaken,
         body=doc.WorksUpdated, writes=True, errors=(409,),
+    ),
+    Operation(
+        "renew_work", "POST", "/works/renew", "work", "Have the time of a running work begin anew.", _renew, Done,
+        body=doc.WorkRenewed, writes=True,
+    ),
+    Operation(
+        "note_run", "POST", "/works/said", "work", "Keep what an attempt that has ended said, and what it took.",
+        _note_run, Done, body=doc.WorkRun, writes=True,
     ),
     Operation(
         "delete_works", "POST", "/works/delete", "admin", "Remove works, but for locked ones; live ones are cancelled.",
