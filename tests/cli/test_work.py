@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from clx.cli.work import command
+from clx.cli.main import cli
 from clx.cli.work_bulk import CANCEL
 from clx.cli.work_display import overview
 from clx.cli.work_filter import condition, moment
@@ -30,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(*words: str, given: str | bytes = "") -> Result:
-    return CliRunner().invoke(command, words, input=given)
+    return CliRunner().invoke(cli, ["work", *words], input=given)
 
 
 def _clx(*words: str, given: str | bytes = "", code: int = 0) -> str:
