@@ -33,6 +33,7 @@ UNTESTED = {
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
+                "cli.pipelines "
             ),
         ),
         (
