@@ -361,6 +361,13 @@ def test_what_keeps_no_works_is_told() -> None:
     assert set(PAYLOAD) < set(FIELDS)
 
 
+def test_a_withdrawal_may_wait(tmp_path: Path) -> None:
+    with at(tmp_path / "jobs.db"):
+        assert Work.withdraw("p", wait=0.01) is None
+        Work("p").deposit()
+        assert Work.withdraw("p", wait=60) is not None
+
+
 def test_what_a_program_holds_when_it_ends_waits_again_at_once(tmp_path: Path) -> None:
     code = "from clx import Work\nWork('p').deposit(); Work.withdraw('p')\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, capture_output=True, text=True)

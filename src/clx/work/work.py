@@ -195,6 +195,7 @@ class Work:
         tags: str | Sequence[str] | None = None,
         parent: str | Sequence[str] | None = None,
         *,
+        wait: float = 0.0,
         where: Where = None,
     ) -> Self | None:
         """Take the first work of a pipeline, or several, that waits and fits; None where none does.
@@ -204,6 +205,7 @@ class Work:
         Args:
             event, tags, parent: has one of these.
             site, priority, user: exactly this.
+            wait: seconds to wait at most where none does; who deposits one ends that at once.
         """
         asked = Asked(
             tuple(_each("pipeline", pipeline)),
@@ -214,7 +216,7 @@ class Work:
             tuple(_each("tags", tags)),
             tuple(_each("parent", parent)),
         )
-        found = store(where).withdraw(asked)
+        found = store(where).withdraw(asked, wait=wait)
         return None if found is None else cls._found(found, where)
 
     def update(self) -> bool:

@@ -63,6 +63,10 @@ MOVED = (
 )
 """What has ended for good goes from a bucket to the results."""
 
+NOTE_RUN = (
+    "UPDATE runs SET stderr = :said, peak_memory = :peak_memory "
+    "WHERE job_id = (SELECT job_id FROM works WHERE id = :id) AND run = :run RETURNING job_id"
+)
 MOMENTS = "SELECT attempt, start, stop, status FROM works WHERE job_id = ?"
 COUNT = "UPDATE works SET retries = :retries, attempt = :attempt WHERE job_id = :job"
 
