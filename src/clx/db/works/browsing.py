@@ -252,6 +252,11 @@ class _Look:
         return " UNION ALL ".join(parts), named if self._parts else {}
 
 
+def work_ids(database: Database, job_ids: Sequence[int]) -> list[str]:
+    """The ids of the works of some jobs; jobs that are none are left out."""
+    return [row[0] for row in database.read(database.sql.ids_of_works, {"jobs": encode(list(job_ids))})]
+
+
 def _listed(database: Database, rows: Sequence[tuple[Any, ...]]) -> list[Listed]:
     ids = [row[0] for row in rows if isinstance(row[0], int)]
     labels: dict[tuple[int, str], list[str]] = defaultdict(list)
