@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from clx.expressions.language import Scope
 from clx.pipelines.definition import Condition, Config, Deployment, Schedule, Step
-from clx.pipelines.expressions import Scope
 from clx.pipelines.problems import PipelineProblems
 from clx.pipelines.reading import PipelineReader
 from clx.settings.yaml_source import Document, parse
