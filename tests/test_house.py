@@ -32,7 +32,7 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ cli.project cli.work cli.work_display cli.work_options "
+                "cli.import_ cli.project cli.work cli.work_display cli.work_options cli.pipelines "
             ),
         ),
         (
