@@ -134,7 +134,7 @@ UNTESTED = {
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
                 "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
-                "server.views.logs server.views.overview"
+                "server.views.logs server.views.overview server.views.works server.views.work_filter"
             ),
         ),
         (
