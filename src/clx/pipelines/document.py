@@ -12,12 +12,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+from clx.expressions.language import Scope
 from clx.pipelines.definition import Condition, Config, Deployment, Schedule, Step
-from clx.pipelines.expressions import Scope
 from clx.pipelines.problems import PipelineProblems
 from clx.pipelines.reading import PipelineReader
-from clx.settings.yaml_source import Document, parse
+from clx.settings.yaml_source import Document, parse, read_source
 
 KIND = Document(
     "a pipeline file",
@@ -27,7 +28,16 @@ KIND = Document(
 )
 """How messages speak of it."""
 
-__all__ = ["KIND", "Condition", "Config", "Deployment", "PipelineProblems", "Schedule", "Scope", "Step", "read"]
+__all__ = ["KIND", "Condition", "Config", "Deployment", "PipelineProblems", "Schedule", "Scope", "Step", "load", "read"]
+
+
+def load(path: Path) -> Config:
+    """As :func:`read`, of the file at *path*.
+
+    Raises:
+        PipelineProblems: it cannot be read, or as :func:`read`.
+    """
+    return read(read_source(path, KIND), source=str(path))
 
 
 def read(text: str, *, source: str = "<text>") -> Config:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from clx.errors import QueueError
+from clx.expressions.language import OPENING, ExpressionError, Template, parse, parse_condition
 from clx.pipelines.definition import OUTCOMES, Condition, Config, Deployment, Schedule, Step, field_names
-from clx.pipelines.expressions import OPENING, ExpressionError, Template, parse, parse_condition
 from clx.pipelines.problems import PipelineProblems
 from clx.settings.problems import Problem, closest, did_you_mean, quoted, shortened
 from clx.settings.reader import Placed, Reader

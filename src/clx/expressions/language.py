@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clx.pipelines.tokens import EXPRESSION_LIMIT, ExpressionError, Token, tokens
+from clx.expressions.tokens import EXPRESSION_LIMIT, ExpressionError, Token, tokens
 from clx.settings.problems import did_you_mean, quoted, shortened
 
 DEPTH_LIMIT = 50
