@@ -7,6 +7,7 @@ import time
 import pytest
 
 from clx.expressions.matrix import WORKS_LIMIT
+from clx.pipelines.checking import BYTES_LIMIT
 from clx.pipelines.document import PipelineProblems, read
 
 HEAD = "name: demo\npipeline:\n  steps:\n"
@@ -272,7 +273,7 @@ def test_a_large_text_does_not_become_many() -> None:
         + "}}"
     )
 
-    assert "MB, more than 100000 works and 500 MB" in _problems(_steps(step))[0][1]
+    assert f"MB, more than 100000 works and {BYTES_LIMIT // 1_000_000} MB" in _problems(_steps(step))[0][1]
 
 
 @pytest.mark.parametrize(
