@@ -165,7 +165,7 @@ class Work:
     def deposit(self, return_ids: bool = False) -> bool | list[str]:
         """Put it into the bucket of its pipeline; it has an id and can be found when this returns.
 
-        Where it is not known whether it was (the answer of a server was lost), it may be called again: it is put in once.
+        Where it is not known whether it was (a server's answer was lost), it may be called again: it is put in once.
 
         Args:
             return_ids: return a list with its id instead of True.

@@ -165,7 +165,7 @@ def _flag(document: Mapping[str, Any], name: str) -> int:
 
 
 def _names_digest(text: str) -> bool:
-    """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, which alone are looked at."""
+    """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, so only those are tried."""
     for place in range(63, len(text), 64):
         if text[place] in _HEX:
             before, behind = text[place - 63 : place], text[place : place + 64]
