@@ -23,7 +23,7 @@ from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
-from clx.db.sqlite.connect import Connector
+from clx.db.sqlite.connect import SLICE, Connector
 from clx.db.sqlite.creating import create
 from clx.db.sqlite.dialect import DIALECT, SqliteTransaction
 from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, read_any_text, translate
@@ -310,6 +310,24 @@ class SqliteDatabase(Database):
                 transaction, and a signal handler, say, wants another.
         """
         return self._commit(name, body, _WRITES_WAIT * self._connector.patience)
+
+    def write_at_once(self, name: str, body: Callable[[Transaction], T]) -> tuple[T] | None:
+        """Where nobody else writes just now; without a log every transaction waits for the disk."""
+        if self.readonly or not self.is_at_hand:
+            return None
+        connection = self.connection()
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            return (self._transaction(name, body, time.monotonic()),)
+        except (driver.Error, *UNBOUND):  # nothing was done; who waits for it hears what is wrong
+            return None
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(self.patience, SLICE))}")
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it has a log, by which nobody who reads waits for others."""
+        return self._connector.logs
 
     def require_writable(self) -> float:
         """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
