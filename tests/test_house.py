@@ -32,7 +32,8 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ cli.project "
+                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
+                "cli.pipelines "
             ),
         ),
         (
@@ -45,11 +46,15 @@ UNTESTED = {
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
-            "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
+            "course.dir_groups settings.reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
             "course.pages.places course.pages.words course.pages.writing",
+        ),
+        (
+            "parts of `document`, read through it by tests/pipelines, quick too",
+            "pipelines.definition pipelines.reading",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -128,8 +133,9 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
-                "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
-                "server.views.logs server.views.overview"
+                "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
+                "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
+                "server.views.works server.views.work_filter"
             ),
         ),
         (

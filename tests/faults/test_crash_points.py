@@ -130,6 +130,10 @@ _SCENARIOS = {
     "deposit": (_WORKS, "queue.works.deposit([document, document])"),
     "withdraw": (_DEPOSITED, "queue.works.withdraw(Asked(('p',), tags=('x',)), worker=me)"),
     "update_works": (_WITHDRAWN, "queue.works.update([{**work, 'status': 'failure', 'tags': ['z']}])"),
+    "note_run": (
+        _WITHDRAWN + "queue.works.update([{**work, 'status': 'success'}])\n",
+        "queue.works.note_run(work['id'], work['run'], stdout='said', peak_memory=1)",
+    ),
     "delete_works": (_WITHDRAWN, "queue.works.delete([work['id']])"),
     "enter_results": (_WORKS, "queue.works.enter_results([{**document, 'status': 'failure'}])"),
     "move_works": (
@@ -302,7 +306,7 @@ def _dump(path: Path) -> dict[str, Any]:
             "jobs": [(job.id, job.state, job.run, job.released, job.kills, job.progress, job.cancel_requested)
                      for job in queue.search()],
             "lease": database.read("SELECT lease_until > 5 * 10000000000000 FROM jobs"),
-            "runs": database.read("SELECT job_id, run, outcome FROM runs"),
+            "runs": database.read("SELECT job_id, run, outcome, peak_memory FROM runs"),
             "workers": database.read(
                 "SELECT id, state, pool, jobs_succeeded, jobs_failed, heartbeat_at > 50000000000000 FROM workers"),
             "events": database.read("SELECT worker_id, action FROM worker_events"),

@@ -44,7 +44,7 @@ def parameter_options(command: F) -> F:
 
     @wraps(command)
     def run(*arguments: Any, params: tuple[str, ...], param_json: str | None, **options: Any) -> Any:
-        return command(*arguments, given=(_texts(params), _values(param_json)), **options)
+        return command(*arguments, given=(texts(params), values(param_json)), **options)
 
     one = click.option(
         "--param", "-p", "params", multiple=True, metavar="NAME=VALUE",
@@ -56,7 +56,8 @@ def parameter_options(command: F) -> F:
     return one(all_(run))  # type: ignore[return-value]
 
 
-def _texts(params: tuple[str, ...]) -> dict[str, str]:
+def texts(params: tuple[str, ...]) -> dict[str, str]:
+    """What ``--param NAME=VALUE`` says, by name."""
     found: dict[str, str] = {}
     for each in params:
         name, equals, text = each.partition("=")
@@ -68,7 +69,8 @@ def _texts(params: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _values(text: str | None) -> dict[str, Any]:
+def values(text: str | None) -> dict[str, Any]:
+    """What ``--param-json`` says: a JSON object, or a file with one."""
     from clx.regular import read_regular
 
     if text is None:

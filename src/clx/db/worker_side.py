@@ -75,7 +75,7 @@ class WorkerSide(Lookup):
         lease = in_ms(lease)
         check_claim(types, n, lease, pool)
         claimed: list[Job] = []
-        if time.monotonic() >= self._rescue_at and self._fruitful:
+        if self._fruitful and self.is_rescue_due:
             self.rescue()  # jobs of the silent must not wait for a backlog to end
         if self._fruitful or self.may_claim(types, pool):
             claimed = self._settle((), types, n, worker, pool, lease, False).claimed
@@ -86,6 +86,11 @@ class WorkerSide(Lookup):
                 claimed = self._settle((), types, n, worker, pool, lease, False).claimed
         self._fruitful = bool(claimed)
         return claimed
+
+    @property
+    def is_rescue_due(self) -> bool:
+        """Whether the last look for silent workers is a while ago."""
+        return time.monotonic() >= self._rescue_at
 
     def rescue(self) -> list[int]:
         """Give every job whose lease is over to another worker, or fail it when its runs are used up.

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from tests.db.works.conftest import deposit, document, end, nothing, now, withdraw
+from tests.support.clock import SetClock
 
 from clx.db.jobs import Queue
 from clx.db.works.withdrawing import Asked
+from clx.errors import QueueError
 
 
 def test_the_highest_priority_comes_first_then_the_oldest(queue: Queue) -> None:
@@ -96,7 +98,7 @@ def test_those_who_withdraw_at_once_get_different_ones(open_queue: Callable[[], 
 
 def test_a_lease_may_be_another_than_the_timeout(queue: Queue) -> None:
     (work_id,) = deposit(queue)
-    queue.works.withdraw(Asked(("p",)), lease=5000)
+    queue.works.withdraw(Asked(("p",)), lease=5)
     found = queue.works.get(work_id)
     assert found is not None
     job = queue.get(found.job_id)
@@ -104,3 +106,78 @@ def test_a_lease_may_be_another_than_the_timeout(queue: Queue) -> None:
     assert job.lease_until is not None
     assert job.started_at is not None
     assert job.lease_until - job.started_at == 5000
+
+
+def test_who_waits_gets_what_is_deposited_meanwhile(open_queue: Callable[[], Queue]) -> None:
+    waiting, depositing = open_queue(), open_queue()
+    found: list[Any] = []
+    asked = Asked(("p",), tags=("x",))
+    threads = [threading.Thread(target=lambda: found.append(waiting.works.withdraw(asked, wait=60)))]
+    threads[0].start()
+    deposit(depositing, document(tags=["y"]))
+    (work_id,) = deposit(depositing, document(tags=["x"]))
+    threads[0].join(60)
+    assert [each["id"] for each in found] == [work_id]
+
+
+def test_a_wait_ends_without_one(queue: Queue) -> None:
+    deposit(queue, document(tags=["y"]))
+    assert queue.works.withdraw(Asked(("p",), tags=("x",)), wait=0.01) is None
+
+
+@pytest.mark.parametrize("asked", [{"wait": "1"}, {"lease": 0}, {"lease": float("nan")}, {"lease": "5"}])
+def test_times_are_numbers(queue: Queue, asked: dict[str, Any]) -> None:
+    with pytest.raises(QueueError):
+        queue.works.withdraw(Asked(("p",)), **asked)
+
+
+def test_a_lease_is_renewed_by_who_holds_it(queue: Queue) -> None:
+    deposit(queue)
+    held = queue.works.withdraw(Asked(("p",)), lease=5)
+    assert held is not None
+    assert queue.works.renew(held["id"], held["run"], 3000)
+    found = queue.works.get(held["id"])
+    assert found is not None
+    job = queue.get(found.job_id)
+    assert job is not None
+    assert job.lease_until is not None
+    assert job.lease_until - queue.database.clock.now() > 2_000_000
+    assert not queue.works.renew(held["id"], held["run"] + 1)
+    assert not queue.works.renew("none", 1)
+    assert end(queue, held)
+    assert not queue.works.renew(held["id"], held["run"])
+
+
+def test_who_renews_hears_of_a_cancel(queue: Queue) -> None:
+    deposit(queue)
+    held = withdraw(queue)
+    queue.works.cancel([held["id"]])
+    assert not queue.works.renew(held["id"], held["run"])
+    assert end(queue, held, "cancelled")
+    assert now(queue, held["id"])["status"] == "cancelled"
+
+
+def test_works_of_the_silent_do_not_wait_for_a_backlog_to_end(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = deposit(queue, document(priority=5), *[document() for _ in range(3)])
+    moment = queue.database.clock.now()
+    queue.works.withdraw(Asked(("p",)), lease=1)
+    withdraw(queue)
+    monkeypatch.setattr(queue.database, "clock", SetClock(moment + 2_000))
+    monkeypatch.setattr(type(queue), "is_rescue_due", True)
+    taken = [withdraw(queue)["id"] for _ in range(2)]
+    assert made[0] in taken
+
+
+def test_what_an_attempt_said_is_kept_bounded(queue: Queue) -> None:
+    deposit(queue)
+    held = withdraw(queue)
+    assert not queue.works.note_run(held["id"], held["run"], stdout="early")
+    assert end(queue, held)
+    assert queue.works.note_run(held["id"], held["run"], stdout="begin\0", stderr="x" * 100_000 + "end", peak_memory=7)
+    (run,) = queue.works.runs(held["id"])
+    assert run["stderr"].startswith("begin\ufffd")
+    assert run["stderr"].endswith("end")
+    assert "characters were left out" in run["stderr"]
+    assert len(run["stderr"]) < 70_000
+    assert run["peak_memory"] == 7
+    assert not queue.works.note_run("none", 1, stdout="x")

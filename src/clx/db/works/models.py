@@ -29,6 +29,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LATEST = 253_402_300_799
 """The last second of the year 9999."""
 
+MOST_SAID = 64 << 10
+"""Characters that are kept of what an attempt said."""
+
 Document = dict[str, Any]
 
 
@@ -275,6 +278,14 @@ def found_from_row(row: Sequence[Any]) -> Found:
 def seconds(moment: Any) -> float | None:
     """A moment of the table in seconds UTC; None for None, and for what another program wrote in its place."""
     return moment / 1_000_000 if isinstance(moment, int) else None
+
+
+def bounded(said: str) -> str:
+    """Beginning and end of what an attempt said where that is long, as text that every table takes."""
+    said = said.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    half = MOST_SAID // 2
+    left_out = len(said) - 2 * half
+    return f"{said[:half]}\n... {left_out} characters were left out here ...\n{said[-half:]}" if left_out > 0 else said
 
 
 def by_position(ids: Iterable[str]) -> list[str]:

@@ -63,6 +63,10 @@ MOVED = (
 )
 """What has ended for good goes from a bucket to the results."""
 
+NOTE_RUN = (
+    "UPDATE runs SET stderr = :said, peak_memory = :peak_memory "
+    "WHERE job_id = (SELECT job_id FROM works WHERE id = :id) AND run = :run RETURNING job_id"
+)
 MOMENTS = "SELECT attempt, start, stop, status FROM works WHERE job_id = ?"
 COUNT = "UPDATE works SET retries = :retries, attempt = :attempt WHERE job_id = :job"
 
@@ -92,4 +96,5 @@ OVERDUE = (
 )
 STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
 DOCUMENTS = f"SELECT {COLUMNS} {FROM} WHERE "
+HELD = f"SELECT {COLUMNS}, j.run {FROM} WHERE j.worker_id = ? AND j.state = 'running' ORDER BY j.started_at, j.id"
 NAMING = "SELECT document FROM works WHERE names_artifacts = 1"

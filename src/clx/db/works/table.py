@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from clx.db.database import Database
-from clx.db.durations import Seconds
+from clx.db.durations import Seconds, in_seconds
 from clx.db.models import encode
 from clx.db.transaction import Transaction
-from clx.db.validation import check_choice, check_lease
+from clx.db.validation import check_choice, check_id, check_lease, check_timeout
+from clx.db.wait import Bells, rest
 from clx.db.works import statements as sql
 from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
-from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
+from clx.db.works.models import STATUSES, WORK, Document, Found, bounded, by_position, found_from_row
 from clx.db.works.searching import FEW, Search, Statement, place_after
 from clx.db.works.updating import changes, delete, expire, rows_by_id, update
 from clx.db.works.withdrawing import Accepts, Asked, withdraw
 from clx.db.writer import SLICE, Writer
+from clx.errors import LostRunError
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
 
 Store = Literal["bucket", "results"]
+_LONGEST_LEASE = 366 * 24 * 3600
+"""Seconds."""
 _AT_ONCE = 1000
 """Works that one transaction takes in or moves on, so that others wait for milliseconds only."""
 
@@ -48,6 +54,7 @@ class Works:
         self.database: Database = queue.database
         self._writer = Writer(queue.database)
         self._write = self._writer.write
+        self._is_fruitful = False
 
     # -- putting in -----------------------------------------------------------------------------------
 
@@ -71,14 +78,16 @@ class Works:
         asked: Asked,
         *,
         worker: int | None = None,
-        lease: int | None = None,
+        lease: Seconds | None = None,
+        wait: Seconds = 0.0,
         accepts: Accepts | None = None,
     ) -> Document | None:
         """Claim the first work, in claim order, that fits; None where none waits.
 
         Args:
             worker: whose it is; None: this queue's own, registered with its first claim.
-            lease: milliseconds until it is given to another unless it was updated; None: as long as it may take.
+            lease: seconds until it is given to another unless it was updated or renewed; None: as long as it may take.
+            wait: for so many seconds at most, until there is one; the bell of its deposit ends that.
             accepts: whether who asks understands a document; what it does not is not claimed.
 
         Returns:
@@ -86,10 +95,30 @@ class Works:
 
         Raises:
             LostWorkerError: the worker was struck off.
+            QueueError: *lease* or *wait* is no number of seconds.
         """
-        if lease is not None:
-            check_lease(lease)
+        length = None if lease is None else _lease(lease)
+        check_timeout(wait := in_seconds(wait))
+        ends_at = time.monotonic() + wait
+        found = self._withdraw(asked, worker, length, accepts)
+        if found is not None or time.monotonic() >= ends_at:
+            return found
+        with Bells(self.database, asked.types) as bells:
+            while True:
+                bells.silence()
+                found = self._withdraw(asked, worker, length, accepts)
+                left = ends_at - time.monotonic()
+                if found is not None or left <= 0:
+                    return found
+                bells.wait(min(left, rest(self._queue)))
+
+    def _withdraw(
+        self, asked: Asked, worker: int | None, lease: int | None, accepts: Accepts | None
+    ) -> Document | None:
         queue = self._queue
+        if self._is_fruitful and queue.is_rescue_due:
+            queue.rescue()  # works of the silent must not wait for a backlog to end
+        self._is_fruitful = False
         if not queue.may_claim(asked.types):
             self.database.require_in_place()
             if not queue.rescue():
@@ -97,7 +126,50 @@ class Works:
         me = queue.worker_for(asked.types) if worker is None else worker
         self.database.find_marks("", asked.types)
         found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
+        self._is_fruitful = found is not None
         return None if found is None else {**found[0].document, "run": found[1]}
+
+    def held(self, worker: int) -> list[Document]:
+        """The running works of a worker, each with its ``run``, those it has begun last at the end."""
+        rows = self.database.read(sql.HELD, (worker,))
+        return [{**found_from_row(row[:-1]).document, "run": row[-1]} for row in rows]
+
+    def renew(self, work_id: str, run: int, lease: Seconds | None = None) -> bool:
+        """Have the time begin anew in which a running work must be updated, or is given to another.
+
+        Args:
+            run: as the withdrawal told it.
+            lease: seconds from now on; None: as many as it was withdrawn with.
+
+        Returns:
+            Whether whoever holds it is to go on: it is his still, and nobody has asked for it to be cancelled.
+
+        Raises:
+            QueueError: *lease* is no number of seconds.
+        """
+        length = None if lease is None else _lease(lease)
+        for job_id in self._jobs([work_id]):
+            with suppress(LostRunError):
+                return self._queue.heartbeat(job_id, run, lease=length) == "go on"
+        return False
+
+    def note_run(
+        self, work_id: str, run: int, *, stdout: str = "", stderr: str = "", peak_memory: int | None = None
+    ) -> bool:
+        """Keep what an attempt that has ended said, and what it took; :meth:`runs` has it.
+
+        Args:
+            run: as the withdrawal told it.
+            stdout, stderr: of both together beginning and end are kept where they are long.
+            peak_memory: bytes.
+
+        Returns:
+            Whether there is such an attempt.
+        """
+        check_id(run)
+        said = bounded(stdout + stderr)
+        named = {"id": work_id, "run": run, "said": said or None, "peak_memory": peak_memory}
+        return self._write("note_run", lambda tx: bool(tx.execute(sql.NOTE_RUN, named).fetchall()))
 
     # -- changing -------------------------------------------------------------------------------------
 
@@ -272,6 +344,17 @@ class Works:
     def results(self) -> dict[str, int]:
         """How many works are among the results, by pipeline."""
         return {row[0]: row[1] for row in self.database.read(sql.RESULTS)}
+
+
+def _lease(seconds: Seconds) -> int:
+    """A lease in milliseconds.
+
+    Raises:
+        QueueError: it is no number of seconds.
+    """
+    check_timeout(seconds := in_seconds(seconds))
+    check_lease(length := round(min(seconds, _LONGEST_LEASE) * 1000))
+    return length
 
 
 def type_of(pipeline: str) -> str:

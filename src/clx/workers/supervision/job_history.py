@@ -24,10 +24,10 @@ def job_history(database: Database, job: Job, settings: JobsSettings) -> list[st
     lines, queue = [_queued(database, job)], Queue(database)
     lines += [f"Another program wrote its row: {why}." for why in job.odd]
     if job.state == "queued" and job.expires_at is not None:
-        lines.append(f"Is cancelled unless it has begun by {_moment(job.expires_at)}.")
+        lines.append(f"Is cancelled unless it has begun by {moment(job.expires_at)}.")
     runs = queue.runs(job.id)
     for run in runs:
-        lines += _run(run)
+        lines += run_words(run)
     match job.state:
         case "queued" if job.waits_for:
             return lines + _waits_for_others(queue, job)
@@ -42,10 +42,11 @@ def _queued(database: Database, job: Job) -> str:
     batches = wanted_by(database, job.id)
     who = ", ".join(f"batch {id_} ({name}, {state})" for id_, name, state in batches) or "nobody's batch"
     why = f" because: {job.payload['why']}" if job.is_readable and job.payload.get("why") else ""
-    return f"Queued {_moment(job.created_at)} for {who}; priority {job.priority}{why}."
+    return f"Queued {moment(job.created_at)} for {who}; priority {job.priority}{why}."
 
 
-def _run(run: dict[str, Any]) -> list[str]:
+def run_words(run: dict[str, Any]) -> list[str]:
+    """How a run that is over went, and the last it said."""
     seconds = (run["ended_at"] - run["started_at"]) / 1000
     memory = f", peak memory {run['peak_memory'] >> 20} MiB" if run["peak_memory"] else ""
     lines = [f"Run {run['run']} on worker #{run['worker_id']}: {_outcome(run)} after {seconds:.1f} s{memory}."]
@@ -103,7 +104,7 @@ def _waits(database: Database, job: Job, runs: list[dict[str, Any]], members: li
         return [f"Waits {(job.not_before - now) / 1000:.1f} s before run {job.run + 1} {why}."]
     # a retry, and a pause after a failure, are noted as the earliest moment of the next run
     queued_at = max(job.created_at, job.not_before, *(run["ended_at"] for run in runs))
-    since = f"Waits for a {job.type} worker since {_moment(queued_at)}"
+    since = f"Waits for a {job.type} worker since {moment(queued_at)}"
     able = [
         each
         for each in members
@@ -144,7 +145,7 @@ def _runs(job: Job, members: list[WorkerStatus], now: int) -> list[str]:
 
 
 def _over(job: Job) -> list[str]:
-    at = _moment(job.finished_at or job.created_at)
+    at = moment(job.finished_at or job.created_at)
     if job.state == "failed":
         error = job.error or {}
         lines = [f"Failed for good {at}: {error.get('message', 'no message')}"]
@@ -153,5 +154,6 @@ def _over(job: Job) -> list[str]:
     return [f"{job.state.capitalize()} {at}{f': {message}' if message else ''}."]
 
 
-def _moment(at: int) -> str:
+def moment(at: float) -> str:
+    """A moment, in milliseconds UTC, by the clock of this machine."""
     return datetime.fromtimestamp(at / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,100 @@
+"""Works in words: a table of several, everything about one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clx.cli.output import duration, table
+from clx.visible import visible_line
+
+_WHAT = 200
+"""Characters of the last column of a table."""
+_SHORT = ("event", "tags", "group")
+_NAMED = ("path", "parent", "function", "command", "archive", "config", "notify", "precursors", "progress")
+"""Fields that are shown by their names, where something is said."""
+_USUAL = {"path": ".", "archive": True}
+
+
+def overview(works: Sequence[Mapping[str, Any]]) -> str:
+    """Several works, one a line."""
+    rows = [
+        (
+            str(work["id"]), str(work.get("pipeline")), str(work["status"]),
+            f"{work['attempt']}/{work.get('retries', '–')}", _took(work), _what(work),
+        )
+        for work in works
+    ]  # fmt: skip
+    return table(("ID", "PIPELINE", "STATUS", "ATTEMPT", "TIME", "WHAT"), rows)
+
+
+def told(work: Mapping[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Everything about one work, line by line."""
+    from clx.workers.supervision.job_history import moment, run_words
+
+    yield overview([work])
+    if isinstance(work.get("creation"), float):
+        yield f"Created {moment(work['creation'] * 1000)}; {_terms(work)}"
+    for name in (*_SHORT, *_NAMED):
+        value = work.get(name)
+        if value is not None and value != _USUAL.get(name, ()):
+            yield visible_line(f"{name.capitalize()}: {_short(value)}")
+    for name in ("parameters", "results"):
+        if work.get(name):
+            yield f"{name.capitalize()}:"
+            yield from _indented(work[name])
+    for name in ("products", "plots"):
+        for each in work.get(name) or ():
+            yield visible_line(f"{name.capitalize()[:-1]}: {each}")
+    for run in runs:
+        yield from map(visible_line, run_words(run))
+    yield from _error(work.get("error"))
+
+
+def _terms(work: Mapping[str, Any]) -> str:
+    of = f"by {work.get('user')} for site {work.get('site')}; priority {work.get('priority', 3)}"
+    return visible_line(f"{of}, {duration(work.get('timeout') or 3600)} for each of {work.get('retries')} attempt(s).")
+
+
+def _took(work: Mapping[str, Any]) -> str:
+    start, stop = work.get("start"), work.get("stop")
+    return duration(stop - start) if isinstance(start, float) and isinstance(stop, float) and stop >= start else "–"
+
+
+def _what(work: Mapping[str, Any]) -> str:
+    """What it is about, in a few words, and what came of it."""
+    parts = [_short(work[name]) for name in _SHORT if work.get(name)]
+    parts += [_pairs(work["parameters"])] if work.get("parameters") else []
+    error = work.get("error") if work["status"] == "failure" else None
+    came = str(error.get("message", "")) if isinstance(error, Mapping) else _pairs(work.get("results"))
+    said = visible_line(f"{'; '.join(parts)}{' → ' if parts and came else ''}{came}")
+    return said if len(said) <= _WHAT else f"{said[:_WHAT]}…"
+
+
+def _pairs(values: Any) -> str:
+    if not isinstance(values, Mapping):
+        return "" if values is None else _short(values)
+    return " ".join(f"{name}={_short(each)}" for name, each in values.items())
+
+
+def _short(value: Any) -> str:
+    """A value on one line: lists of texts and numbers with commas, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(each, str | int) for each in value):
+        return ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _indented(value: Any) -> Iterator[str]:
+    for line in json.dumps(value, indent=2, ensure_ascii=False).splitlines():
+        yield f"  {visible_line(line)}"
+
+
+def _error(error: Any) -> Iterator[str]:
+    if not isinstance(error, Mapping):
+        return
+    yield visible_line(f"Error: {error.get('type', 'error')}: {error.get('message', '')}")
+    if error.get("traceback"):
+        yield str(error["traceback"]).rstrip("\n")

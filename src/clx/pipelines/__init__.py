@@ -1,0 +1,1 @@
+"""Pipelines: several works, made of one document of YAML and done stage by stage."""
