@@ -32,6 +32,10 @@ class Group:
         """Put a process into it."""
         (self.place / "cgroup.procs").write_text(str(pid))
 
+    def leave(self, pid: int) -> None:
+        """Let a process out of it again."""
+        (self.place.parent / "cgroup.procs").write_text(str(pid))
+
 
 def make_group() -> Group | None:
     """A group of its own, or None where none can be made."""
