@@ -133,8 +133,9 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
-                "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
-                "server.views.logs server.views.overview server.views.works server.views.work_filter"
+                "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
+                "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
+                "server.views.works server.views.work_filter"
             ),
         ),
         (

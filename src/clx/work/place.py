@@ -124,8 +124,11 @@ def _open(where: Where, token: str | None) -> tuple[Store, Any]:
     return queue.works, queue
 
 
-def _server(url: str, token: str | None) -> tuple[Store, Any]:  # noqa: ARG001
-    raise UsageError(f"Works at {url} cannot be reached yet.", "Name a database: a path, or postgresql://….")
+def _server(url: str, token: str | None) -> tuple[Store, Any]:
+    from clx.remote.works import RemoteWorks
+
+    works = RemoteWorks(url, token=token)
+    return works, works
 
 
 def _open_settings() -> tuple[Store, Any]:
