@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from typing import IO
 
 import msgspec
 from starlette.datastructures import Headers
@@ -24,7 +22,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
 from clx.errors import ArtifactError
 from clx.server.answers import JSON, Refusal
-from clx.server.giving import PIECE, asked_range, names, send_at_once, send_bytes_of
+from clx.server.giving import MEDIA, PIECE, give, opened
 
 LARGEST = 16 << 30
 """Bytes that an artifact may have."""
@@ -34,8 +32,6 @@ RESERVE = 64 << 20
 """Bytes that uploads leave free on the disk: the job table may lie there, too."""
 _LARGEST_QUESTION = MOST_ASKED * 90
 _NAME = re.compile("/([0-9a-f]{64})")
-_MEDIA = "application/octet-stream"
-_FOREVER = "private, max-age=31536000, immutable"
 
 
 class Artifacts:
@@ -115,31 +111,10 @@ class Artifacts:
         try:
             if "no-cache" in headers.get("cache-control", "").lower():  # somebody got other bytes than the name says
                 await asyncio.to_thread(self._store.require_whole, digest)
-            stream, size, data = await asyncio.to_thread(self._open, digest, method)
+            found = await asyncio.to_thread(opened, self._store, digest, method)
         except ArtifactError as error:
             raise await self._absent(digest, headers) from error
-        with stream:
-            tag = f'"{digest}"'
-            told = {"etag": tag, "accept-ranges": "bytes", "cache-control": _FOREVER}
-            if names(headers.get("if-none-match", ""), tag):
-                await send_bytes_of(stream, 0, 0, 304, told, send)
-                return
-            asked = asked_range(headers, size, tag) if method == "GET" else None
-            begin, end = asked or (0, size)
-            if asked is not None:
-                told["content-range"] = f"bytes {begin}-{end - 1}/{size}"
-            told |= {"content-type": _MEDIA, "content-length": str(end - begin)}
-            count, status = 0 if method == "HEAD" else end - begin, 200 if asked is None else 206
-            if data:
-                await send_at_once(data[begin:end], status, told, send)
-            else:
-                await send_bytes_of(stream, begin, count, status, told, send)
-
-    def _open(self, digest: str, method: str) -> tuple[IO[bytes], int, bytes]:
-        """An object to read, its size, and its bytes where they are few and wanted."""
-        stream = self._store.reader(digest)
-        size = os.fstat(stream.fileno()).st_size
-        return stream, size, stream.read() if method == "GET" and size <= PIECE else b""
+        await give(found, digest, method, headers, send, {"content-type": MEDIA})
 
     async def _absent(self, digest: str, headers: Mapping[str, str]) -> Refusal:
         """That it is not there; with how much of it is, and first of all with whether there would be room."""
@@ -248,7 +223,7 @@ class Artifacts:
 
 
 def _kept(digest: str, status: int) -> Response:
-    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=_MEDIA)
+    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=MEDIA)
 
 
 def _no_room(fact: str) -> Refusal:
