@@ -83,7 +83,8 @@ def test_the_last_hour_by_type(queue: Queue) -> None:
         (in_short(None), ""), (type_address("a b"), "/jobs?type=a%20b"),
         (type_address("work:a b"), "/works?pipeline=a%20b"), (work_address("6b0d-x_1"), "/works/6b0d-x_1"),
         (work_address("file"), "/works/one?id=file"), (work_address("a/b"), "/works/one?id=a%2Fb"),
-        (str(milliseconds(1.5)), "1500"), (str(milliseconds("x")), "None"), (str(milliseconds(1e300)), "None"), (in_path("a b/ä\ud800"), "a%20b%2F%C3%A4%3F"),
+        (str(milliseconds(1.5)), "1500"), (str(milliseconds("x")), "None"), (str(milliseconds(1e300)), "None"),
+        (in_path("a b/ä\ud800"), "a%20b%2F%C3%A4%3F"),
     ],
 )  # fmt: skip
 def test_values_are_told(told: str, text: str) -> None:
