@@ -45,11 +45,15 @@ UNTESTED = {
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
-            "course.dir_groups course.spec_reader course.archives course.withdraw course.file_text course.withheld",
+            "course.dir_groups settings.reader course.archives course.withdraw course.file_text course.withheld",
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
             "course.pages.places course.pages.words course.pages.writing",
+        ),
+        (
+            "parts of `document`, read through it by tests/pipelines, quick too",
+            "pipelines.definition pipelines.reading",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clx.course import yaml_source
 from clx.course.spec import CourseSpec, load_spec, read_spec
 from clx.errors import EXIT_USAGE, CourseError
+from clx.settings import yaml_source
 
 HEAD = "name: {de: A, en: B}\nprog_lang: python\n"
 SECTIONS = "sections:\n  - name: Week 1\n    topics: [a]\n"

@@ -21,12 +21,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from clx.course.names import name_problem, path_problem
-from clx.course.spec_reader import Reader
-from clx.course.yaml_source import Node, parse, read_source
 from clx.errors import CourseError
 from clx.jobtypes.notebook.labels import LABELS, LANGUAGE, as_language
 from clx.jobtypes.notebook.theme import LOGO_TYPES, MODES, ThemeFiles
 from clx.settings.problems import Problem, quoted, shortened
+from clx.settings.reader import Reader
+from clx.settings.yaml_source import Document, Node, parse, read_source
 
 T = TypeVar("T")
 
@@ -38,6 +38,13 @@ DEFAULT_FORMATS = ("html", "notebook", "code")
 """What a deck becomes, by file type, where nothing is said."""
 FORMATS = (*DEFAULT_FORMATS, "slides", "pdf", "slides-pdf")
 """What a deck can become; what is made of pages costs nothing where it is not asked for."""
+
+_COURSE_FILE = Document(
+    "a course file",
+    CourseError,
+    "Give the path of a course file; `clx new DIR` makes a course to start from.",
+    "A course needs at least: name, prog_lang, sections.",
+)
 
 _OTHER_NAMES = {
     "py": "python",
@@ -194,13 +201,13 @@ def load_spec(path: Path) -> CourseSpec:
         CourseError: the file cannot be read, or what it says cannot be a course; names every mistake
             (up to :data:`clx.settings.problems.PROBLEM_LIMIT`) as ``file:line:column: fact``.
     """
-    return read_spec(read_source(path), str(path))
+    return read_spec(read_source(path, _COURSE_FILE), str(path))
 
 
 def read_spec(text: str, path: str) -> CourseSpec:
     """As :func:`load_spec`, from the text of the file *path*."""
     reader = _SpecReader(path)
-    spec = reader.course(parse(text, path))
+    spec = reader.course(parse(text, path, _COURSE_FILE))
     reader.finish()
     return spec
 
@@ -212,7 +219,7 @@ def read_partly(path: Path) -> tuple[CourseSpec | None, list[Problem]]:
         CourseError: it cannot be read, or is no YAML.
     """
     reader = _SpecReader(str(path))
-    root = parse(read_source(path), str(path))
+    root = parse(read_source(path, _COURSE_FILE), str(path), _COURSE_FILE)
     try:
         return reader.course(root), reader.problems()
     except CourseError:  # it is full of them
@@ -221,7 +228,7 @@ def read_partly(path: Path) -> tuple[CourseSpec | None, list[Problem]]:
 
 class _SpecReader(Reader):
     def __init__(self, path: str) -> None:
-        super().__init__(path)
+        super().__init__(path, CourseError)
         self._path = path
         self._texts: list[tuple[Node, Text, str]] = []
 

@@ -12,24 +12,40 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from clx.errors import CourseError
+from clx.errors import UsageError
 from clx.regular import open_regular
 from clx.settings.problems import shortened
 
 SIZE_LIMIT = 10_000_000
 """Bytes of a document."""
 DEPTH_LIMIT = 50
-"""Levels of nesting; a course needs eight."""
+"""Levels of nesting; a course needs eight, a pipeline twelve."""
 ALIAS_LIMIT = 100_000
 """Nodes that aliases may add to those that are written."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Kind = Literal["scalar", "list", "mapping"]
+
+
+class Document(NamedTuple):
+    """How messages speak of a kind of document.
+
+    Attributes:
+        name: with its article, ``a course file``.
+        error: what is raised of it.
+        missing: what to do where there is no such file.
+        needed: what stands in one at least.
+    """
+
+    name: str
+    error: type[UsageError]
+    missing: str
+    needed: str
 
 
 class Node:
@@ -71,46 +87,46 @@ class Node:
         return self.kind == "scalar" and self.plain and self.text in ("", "~", "null", "Null", "NULL")
 
 
-def read_source(path: Path) -> str:
-    """The text of a course file.
+def read_source(path: Path, kind: Document) -> str:
+    """The text of a document.
 
     Raises:
-        CourseError: missing, a directory, unreadable, too large or not UTF-8; each with its own words.
+        UsageError: of its kind: missing, a directory, unreadable, too large or not UTF-8; each with its own words.
     """
     try:
         with open_regular(path) as file:
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise CourseError(f"{path}: there is no such file", _candidates(path)) from None
+        raise kind.error(f"{path}: there is no such file", _candidates(path, kind)) from None
     except IsADirectoryError:
-        raise CourseError(f"{path}: is a directory, not a course file", _candidates(path / "x")) from None
+        raise kind.error(f"{path}: is a directory, not {kind.name}", _candidates(path / "x", kind)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CourseError(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
+        raise kind.error(f"{path}: cannot be read ({reason})", "Check the path and its permissions.") from None
     if len(content) > SIZE_LIMIT:
         fact = f"{path}:1:1: is larger than {SIZE_LIMIT // 1_000_000} MB"
-        raise CourseError(fact, "Is this really a course file?")
+        raise kind.error(fact, f"Is this really {kind.name}?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         fact = f"{path}:{line}:{column}: is not UTF-8 text (byte 0x{content[error.start]:02x})"
-        raise CourseError(fact, "Save the file as UTF-8.") from None
+        raise kind.error(fact, "Save the file as UTF-8.") from None
 
 
-def _candidates(path: Path) -> str:
-    """The course files that do exist where one was looked for."""
+def _candidates(path: Path, kind: Document) -> str:
+    """The YAML files that do exist where one was looked for."""
     try:
         found = sorted(each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml"))
     except OSError:
         found = []
     if not found:
-        return "Give the path of a course file; `clx new DIR` makes a course to start from."
+        return kind.missing
     return f"In {path.parent} there is: {', '.join(found[:5])}"
 
 
-def parse(text: str, name: str) -> Node:
+def parse(text: str, name: str, kind: Document) -> Node:
     """The one document in *text*.
 
     Args:
@@ -118,19 +134,19 @@ def parse(text: str, name: str) -> Node:
         name: how messages call the file.
 
     Raises:
-        CourseError: it is empty, not YAML, or more than a course file may be; with line and column.
+        UsageError: of its kind: it is empty, not YAML, or more than a document may be; with line and column.
     """
     try:
-        root = _build(text, name)
+        root = _build(text, name, kind)
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, text, name) from None
+        raise _syntax_error(error, text, name, kind) from None
     except yaml.reader.ReaderError as error:
         # Where it stands is counted in bytes by one reader and in characters by the other.
         line, column = _place(text, text.find(chr(error.character)))
         fact = f"{name}:{line}:{column}: control character U+{error.character:04X}"
-        raise CourseError(fact, "Remove it.") from None
+        raise kind.error(fact, "Remove it.") from None
     if root is None or root.is_null:
-        raise CourseError(f"{name}:1:1: is empty", "A course needs at least: name, prog_lang, sections.")
+        raise kind.error(f"{name}:1:1: is empty", kind.needed)
     return root
 
 
@@ -141,15 +157,16 @@ class _Builder:
     values bear a tag: see docs/decisions.md.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: Document) -> None:
         self.name = name
+        self.kind = kind
         self.root: Node | None = None
         self.written = 0
         self._open: list[Node] = []
         self._anchors: dict[str, Node] = {}
 
-    def fail(self, mark: Any, fact: str, next_step: str) -> CourseError:
-        return CourseError(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {fact}", next_step)
+    def fail(self, mark: Any, fact: str, next_step: str) -> UsageError:
+        return self.kind.error(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {fact}", next_step)
 
     def take(self, event: Any) -> None:
         if isinstance(event, yaml.ScalarEvent):
@@ -169,7 +186,10 @@ class _Builder:
         elif isinstance(event, yaml.AliasEvent):
             self._attach(self._named(event))
         elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
-            raise self.fail(event.start_mark, "a second document begins", "A course file holds one document.")
+            name = self.kind.name
+            raise self.fail(
+                event.start_mark, "a second document begins", f"{name[0].upper()}{name[1:]} holds one document."
+            )
 
     def _add(self, node: Node, event: Any) -> None:
         if event.tag is not None and event.tag != "!":
@@ -196,25 +216,25 @@ class _Builder:
             self.root = node
 
 
-def _build(text: str, name: str) -> Node | None:
-    builder = _Builder(name)
+def _build(text: str, name: str, kind: Document) -> Node | None:
+    builder = _Builder(name, kind)
     for event in yaml.parse(text, Loader=_LOADER):
         builder.take(event)
     root = builder.root
     if root is not None and root.size - builder.written > ALIAS_LIMIT:  # the "billion laughs"
         fact = f"{name}:{root.line}:{root.column}: its aliases (*name) repeat more than {ALIAS_LIMIT} values"
-        raise CourseError(fact, "Write the values out where they are needed.")
+        raise kind.error(fact, "Write the values out where they are needed.")
     return root
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> CourseError:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, kind: Document) -> UsageError:
     mark: Any = error.problem_mark or error.context_mark
     lines = text.splitlines() or [""]
     # At the end of the document the parser points behind the last line.
     line = min(mark.line, len(lines) - 1)
     column = mark.column if line == mark.line else len(lines[line])
     fact = f"{name}:{line + 1}:{column + 1}: is not YAML: {error.problem}"
-    return CourseError(fact, _hint(lines[line], column, str(error.problem), error))
+    return kind.error(fact, _hint(lines[line], column, str(error.problem), error))
 
 
 def _hint(line: str, column: int, problem: str, error: yaml.MarkedYAMLError) -> str:

@@ -1,21 +1,30 @@
-"""Typed reading of a course document: every mistake is noted with its place, then reading goes on."""
+"""Typed reading of a document: every mistake is noted with its place, then reading goes on."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from clx.course.yaml_source import Node
-from clx.errors import CourseError
+from clx.errors import UsageError
 from clx.settings.problems import PROBLEM_LIMIT, Problem, closest, did_you_mean, quoted, raise_problems, shortened
+from clx.settings.yaml_source import Node
 
 T = TypeVar("T")
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,299})")
 _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _KINDS = {"scalar": "a single value", "list": "a list", "mapping": "a mapping (key: value)"}
+
+
+class Placed(Protocol):
+    """What stands somewhere in a document; line and column from 1."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 class Reader:
@@ -25,20 +34,24 @@ class Reader:
     problem has been noted. So nothing read may be used before :meth:`finish`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, error: type[UsageError]) -> None:
         self._name = name
+        self._error = error
         self._problems: list[tuple[int, int, Problem]] = []
 
-    def problem(self, node: Node, fact: str, next_step: str = "") -> None:
+    def problem(self, node: Placed, fact: str, next_step: str = "") -> None:
         """Note what is wrong at *node*.
 
         Raises:
-            CourseError: it is one mistake too many.
+            UsageError: of its kind: it is one mistake too many.
         """
-        where = f"{self._name}:{node.line}:{node.column}"
-        self._problems.append((node.line, node.column, Problem(where, fact, next_step)))
+        self._problems.append((node.line, node.column, Problem(self.where(node), fact, next_step)))
         if len(self._problems) == PROBLEM_LIMIT:
             self.finish()  # reading on would only take time
+
+    def where(self, node: Placed) -> str:
+        """``file:line:column``."""
+        return f"{self._name}:{node.line}:{node.column}"
 
     def problems(self) -> list[Problem]:
         """What was noted, in the order of the document."""
@@ -48,11 +61,11 @@ class Reader:
         """Raise what was noted, in the order of the document.
 
         Raises:
-            CourseError: something was wrong.
+            UsageError: of its kind: something was wrong.
         """
         ordered = self.problems()
         more = ", and perhaps more" if len(ordered) == PROBLEM_LIMIT else ""
-        raise_problems(ordered, CourseError, self._name + more)
+        raise_problems(ordered, self._error, self._name + more)
 
     def wrong_kind(self, node: Node, subject: str, wanted: str, next_step: str = "") -> None:
         """Note that *node* is another kind of thing than *wanted*."""
