@@ -1,4 +1,4 @@
-"""``clx work deposit|show``."""
+"""``clx work deposit|show|run``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from clx.cli.output import Output, format_option
 from clx.cli.routine_options import texts, values
 from clx.cli.work_display import told
 from clx.cli.work_options import There, about_works
+from clx.cli.work_run import run
 from clx.errors import UsageError
 
 
@@ -22,6 +23,7 @@ def command() -> None:
     Examples:
       clx work deposit --pipeline detect --param threshold=5 --tag night
       clx work show 68b1c2d3e4f5a6b7c8d9e0f1
+      clx work run detect shop.detect.main
     """
 
 
@@ -102,3 +104,6 @@ def show(there: There, work_id: str) -> Output:
             raise there.unknown(work_id)
         runs = store.runs(work_id)
     return Output({**found.document, "job": found.job_id, "runs": runs}, told(found.document, runs))
+
+
+command.add_command(run)
