@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from clx.errors import UsageError
-from clx.pipelines.expressions import Scope, Template
-from clx.pipelines.matrix import axes_of, combinations, fill
+from clx.expressions.language import Scope, Template
+from clx.expressions.matrix import axes_of, combinations, fill
 from clx.settings.problems import Problem
 from clx.work.fields import ALIASES
 from clx.work.work import Work

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clx.pipelines.expressions import DEPTH_LIMIT, EXPRESSION_LIMIT, ExpressionError, Scope, parse, parse_condition
+from clx.expressions.language import DEPTH_LIMIT, EXPRESSION_LIMIT, ExpressionError, Scope, parse, parse_condition
 
 SCOPE = Scope(
     {"event": 5, "site": "aro", "deep": {"er": [1, {"x": 2}]}, "a b": True},

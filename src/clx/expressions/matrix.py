@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from clx.errors import UsageError
-from clx.pipelines.expressions import Scope, Template
+from clx.expressions.language import Scope, Template
 from clx.settings.problems import quoted, shortened
 
 WORKS_LIMIT = 100_000

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clx.pipelines.expressions import Scope, parse
-from clx.pipelines.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, range_of, size_of
+from clx.expressions.language import Scope, parse
+from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, range_of, size_of
 
 _VALUES = st.lists(st.integers(), max_size=4)
 
