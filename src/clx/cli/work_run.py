@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +20,7 @@ from clx.settings.problems import shortened
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.artifacts.store import ArtifactStore
     from clx.settings.schema import Settings
     from clx.work.place import Store
     from clx.work.running.runner import Done, Plan, Runner
@@ -87,14 +90,11 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
         commands.program(program[0])
     settings = there.resolved.settings
     plan = _plan(settings, pipelines, function, said)
-    with there.make() as store:
-        runner = _runner(store, settings, plan, _note(quiet=quiet, format_=format_))
-        try:
-            if not quiet and format_ == "table":
-                echo(f"Works of {', '.join(pipelines)}; Ctrl-C ends this.", err=True)
-            runner.run()
-        finally:
-            runner.close()
+    note = _note(quiet=quiet, format_=format_)
+    with there.make() as store, _runner(store, settings, plan, note) as runner:
+        if not quiet and format_ == "table":
+            echo(f"Works of {', '.join(pipelines)}; Ctrl-C ends this.", err=True)
+        runner.run()
 
 
 def _named(words: tuple[str, ...], function: str | None, *, has_program: bool) -> tuple[tuple[str, ...], str | None]:
@@ -135,19 +135,37 @@ def _plan(settings: Settings, pipelines: tuple[str, ...], function: str | None, 
     )  # fmt: skip
 
 
-def _runner(store: Store, settings: Settings, plan: Plan, note: Callable[[Done], None]) -> Runner:
-    from clx.db.works.table import Works
-    from clx.remote.stores import open_store
+@contextmanager
+def _runner(store: Store, settings: Settings, plan: Plan, note: Callable[[Done], None]) -> Iterator[Runner]:
+    from clx.work.archiving.archive import Archive
     from clx.work.running.runner import Runner
 
-    state = artifacts = None
+    with _artifacts(store, settings) as (artifacts, state):
+        archive = Archive(settings.archive, artifacts, Path.cwd())
+        runner = Runner(
+            store, plan, note, artifacts=artifacts, archive=archive, state=state,
+            startup=settings.workers.startup_timeout, level=settings.logging.level.upper(),
+        )  # fmt: skip
+        try:
+            yield runner
+        finally:
+            runner.close()
+
+
+@contextmanager
+def _artifacts(store: Store, settings: Settings) -> Iterator[tuple[ArtifactStore | None, Path | None]]:
+    """What keeps artifacts for those who read the works, and the state directory where that is of this machine."""
+    from clx.db.works.table import Works
+    from clx.remote.stores import open_store
+
     if isinstance(store, Works):
-        state = store.database.state.path
-        artifacts = open_store(store.database.state.shared / "artifacts", settings.artifacts)
-    return Runner(
-        store, plan, note, artifacts=artifacts, state=state, startup=settings.workers.startup_timeout,
-        level=settings.logging.level.upper(),
-    )  # fmt: skip
+        database = store.database
+        yield open_store(database.state.shared / "artifacts", settings.artifacts), database.state.path
+    elif settings.artifacts.url is None:
+        yield None, None
+    else:
+        with TemporaryDirectory(prefix="clx-") as directory:
+            yield open_store(Path(directory), settings.artifacts), None
 
 
 def _note(*, quiet: bool, format_: str) -> Callable[[Done], None]:

@@ -12,6 +12,8 @@ from clx.artifacts.store import ArtifactStore
 from clx.db.jobs import Queue
 from clx.db.works.models import Document
 from clx.db.works.withdrawing import Asked
+from clx.settings.schema import ArchiveSettings
+from clx.work.archiving.archive import Archive
 from clx.work.running.runner import Done, Plan, Runner
 
 STEPS = """
@@ -94,13 +96,14 @@ Do = Callable[..., list[Done]]
 def do(folder: Path, queue: Queue, tmp_path: Path) -> Do:
     """Deposits works of the pipeline ``p`` and does them, by a function of ``steps`` or as the plan says otherwise."""
 
-    def run(function: str | None, *documents: Document, **plan: Any) -> list[Done]:
+    def run(function: str | None, *documents: Document, archive: str | None = None, **plan: Any) -> list[Done]:
         queue.works.deposit([{"pipeline": "p", "retries": 1, **each} for each in documents])
         done: list[Done] = []
         named = None if function is None else f"steps.{function}"
         wanted = Plan(Asked(("p",)), named, path=(str(folder),), until_idle=True, **plan)
         store = ArtifactStore(tmp_path / "artifacts")
-        runner = Runner(queue.works, wanted, done.append, artifacts=store, state=tmp_path / "state")
+        files = None if archive is None else Archive(ArchiveSettings(posix=archive), store, folder)
+        runner = Runner(queue.works, wanted, done.append, artifacts=store, archive=files, state=tmp_path / "state")
         try:
             assert runner.run() == len(done)
         finally:

@@ -15,6 +15,7 @@ from tests.work.running.conftest import Do, now
 
 from clx.db.jobs import Queue
 from clx.errors import UsageError
+from clx.work.work import Work
 from clx.workers.run_logs import named
 
 
@@ -141,6 +142,19 @@ def test_the_first_signal_lets_it_finish_and_the_second_hands_it_back(do: Do, qu
 def test_a_long_output_is_an_artifact(do: Do, queue: Queue) -> None:
     (done,) = do("says", {"parameters": {"count": 100_000}})
     assert named(queue.works.runs(done.id)[0]["stderr"])
+
+
+def test_files_are_archived_and_noted_in_the_work(do: Do, queue: Queue, folder: Path) -> None:
+    plot = folder / "b.png"
+    plot.write_bytes(b"\x89PNG\r\n\x1a\n")
+    asked = {"archive": {"plots": "move"}, "artifacts": {"forged": 1}}
+    (done,) = do("makes", {"parameters": {"product": "a.dat", "plot": "b.png"}, **asked}, archive="kept")
+    work = now(queue, done)
+    assert (done.status, plot.exists()) == ("success", False)
+    assert Path(work["plots"][0]).is_relative_to(folder / "kept")
+    assert work["artifacts"].keys() == {"plots", "refused"}
+    assert work["artifacts"]["refused"] == [{"kind": "products", "path": "a.dat", "reason": "it is not there"}]
+    assert Work.get(done.id, where=queue).artifacts == work["artifacts"]  # type: ignore[union-attr]
 
 
 def test_it_ends_after_so_many(do: Do, queue: Queue) -> None:

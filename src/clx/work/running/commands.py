@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from clx.db.models import encode
 from clx.errors import ClxError, UsageError
+from clx.platforms import offspring
 from clx.settings.problems import shortened
 from clx.work.running.functions import ArgSource
 
@@ -77,12 +78,12 @@ def run(command: Sequence[str], work: Mapping[str, Any], source: ArgSource) -> E
         while chunk := os.read(process.stdout.fileno(), _CHUNK):
             _pass_on(chunk)
             kept += chunk[: _MOST + 1 - len(kept)]
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = code = os.waitstatus_to_exitcode(status)
+    code, memory = offspring.wait_and_weigh(process.pid)
+    process.returncode = code
     if code:
         how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
         raise CommandFailed(f"{shortened(command[0])} {how}.", "See its output.")
-    return Ended(bytes(kept), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Ended(bytes(kept), memory)
 
 
 def _pass_on(chunk: bytes) -> None:

@@ -19,6 +19,8 @@ from clx.db.works.withdrawing import Asked
 from clx.errors import PASSING, AccessError, ClxError, ServerError
 from clx.routines.tasks.output import Output, readable
 from clx.routines.tasks.process import Outcome, TaskProcess
+from clx.work.archiving.archive import Archive, Kept
+from clx.work.archiving.sources import Mark
 from clx.work.place import Store
 from clx.work.running.holding import LEASE, Held, Holder
 from clx.work.running.keeper import MODULE
@@ -107,6 +109,7 @@ class Runner:
         store: where they lie.
         note: is told of each.
         artifacts: keeps long outputs; None: they are kept shortened.
+        archive: what archives files; None: they stay where they are.
         state: the state directory, below which outputs can be followed; None: they cannot.
         startup: seconds in which the function must be imported.
 
@@ -122,11 +125,13 @@ class Runner:
         note: Callable[[Done], None],
         *,
         artifacts: ArtifactStore | None = None,
+        archive: Archive | None = None,
         state: Path | None = None,
         startup: float = 30.0,
         level: str = "WARNING",
     ) -> None:
         self._store, self._plan, self._note, self._artifacts, self._state = store, plan, note, artifacts, state
+        self._archive = archive
         self._asked_to_end = 0
         self._key: tuple[int, int] | None = None
         self._count = 0
@@ -207,9 +212,10 @@ class Runner:
         limit = limit if self._plan.timeout is None else min(limit, self._plan.timeout)
         began = time.monotonic()
         self._holder.hold(Held(work["id"], work["run"], lambda: self._process.end(key, _LOST)))
+        before = {} if self._archive is None else self._archive.look(work)
         try:
             outcome = self._performed(work, key, limit)
-            done = self._ended(work, outcome, limit)
+            done = self._ended(work, outcome, limit, before)
         finally:
             self._holder.hold(None)
             self._key = None
@@ -228,7 +234,7 @@ class Runner:
             self._told({**work, "status": "queued"})
             raise
 
-    def _ended(self, work: dict[str, Any], outcome: Outcome, limit: float) -> Done:
+    def _ended(self, work: dict[str, Any], outcome: Outcome, limit: float, before: Mapping[str, Mark | None]) -> Done:
         done = Done(work["id"], work["pipeline"], "success", work["attempt"], 0.0, None)
         if outcome.how == _GIVEN_BACK:
             outcome.output.forget()
@@ -241,18 +247,27 @@ class Runner:
             else:
                 outcome.output.forget()
             return done._replace(status="cancelled" if is_cancelled else _LOST)
-        memory = outcome.peak_memory
+        memory, kept = outcome.peak_memory, Kept({}, (), keeps_output=True)
         if outcome.how == "done":
             said = msgspec.json.decode(outcome.value)
             memory = max(memory or 0, said["memory"]) or None
-            ended = {**work, **_added(work, said), "status": "success"}
+            ended = {**work, **_added(work, said), "artifacts": None, "status": "success"}
+            if self._archive is not None:
+                returned = [*(said["products"] or ()), *(said["plots"] or ())]
+                kept = self._archive.keep(ended, before, outcome.output.data(), returned)
+                ended |= kept.fields
         else:
             ended = {**work, "status": "failure", "error": _error(outcome, limit)}
             done = done._replace(status="failure", error=ended["error"])
         if not self._told(ended):
             outcome.output.forget()
             return done._replace(status=_LOST)
-        self._keep_output(work, outcome, memory)
+        kept.remove()
+        if kept.keeps_output:
+            self._keep_output(work, outcome, memory)
+        else:
+            outcome.output.forget()
+            self._store.note_run(work["id"], work["run"], peak_memory=memory)
         return done
 
     def _keep_output(self, work: Mapping[str, Any], outcome: Outcome, memory: int | None) -> None:
