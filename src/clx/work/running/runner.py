@@ -16,7 +16,8 @@ import msgspec
 
 from clx.artifacts.store import ArtifactStore
 from clx.db.works.withdrawing import Asked
-from clx.errors import PASSING, AccessError, ClxError, ServerError
+from clx.errors import PASSING, AccessError, ClxError, ServerError, WorkerStartupError
+from clx.platforms import offspring
 from clx.routines.tasks.output import Output, readable
 from clx.routines.tasks.process import Outcome, TaskProcess
 from clx.work.archiving.archive import Archive, Kept
@@ -130,6 +131,8 @@ class Runner:
         startup: float = 30.0,
         level: str = "WARNING",
     ) -> None:
+        if not offspring.CAN_FORK:
+            raise WorkerStartupError("Works are run on Linux or macOS.", "Use WSL on Windows.")
         self._store, self._plan, self._note, self._artifacts, self._state = store, plan, note, artifacts, state
         self._archive = archive
         self._asked_to_end = 0
