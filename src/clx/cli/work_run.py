@@ -64,12 +64,13 @@ class _Run(click.Command):
 @format_choice
 @verbose_option()
 def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said: Any) -> None:
-    """Do works: withdraw one, perform it in a process of its own, update it with what came of it.
+    """Do works by a function or a program.
 
-    The function gets the parameters by name and returns a mapping, or (results, products, plots). Without one,
-    works are done by what they name themselves, as far as python.modules and work.commands allow it. What
-    fails is noted in the work, with its traceback and output. Ctrl-C or SIGTERM lets the one at hand finish;
-    a second one ends it and hands it back.
+    Each is withdrawn, performed in a process of its own, and updated with what came of it. The function
+    gets the parameters by name and returns a mapping, or (results, products, plots). Without one, works are
+    done by what they name themselves, as far as python.modules and work.commands allow it. What fails is noted
+    in the work, with its traceback and output. Ctrl-C or SIGTERM lets the one at hand finish; a second one ends
+    it and hands it back.
 
     \b
     Examples:

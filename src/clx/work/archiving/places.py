@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from typing import Any, Protocol
 from clx.errors import ClxError, UsageError
 
 _CHUNK = 1 << 20
+_PATIENCE = 30
+"""Seconds for which a bucket is asked again that does not answer."""
 Readable = io.BufferedReader | io.BytesIO
 _ODD = re.compile(r"[^\w.+=@-]")
 
@@ -161,7 +164,8 @@ class Bucket:
         more: dict[str, Any] = {"client_options": {"allow_http": True}} if endpoint.startswith("http://") else {}
         if endpoint:
             more["endpoint"] = endpoint
-        self._store = S3Store(bucket, prefix=self._prefix or None, **more)
+        tries = {"max_retries": 5, "retry_timeout": timedelta(seconds=_PATIENCE)}
+        self._store = S3Store(bucket, prefix=self._prefix or None, retry_config=tries, **more)
 
     def keep(self, source: Readable, folder: str, name: str) -> tuple[str, str, int]:
         """As :meth:`Place.keep`."""
@@ -169,7 +173,7 @@ class Bucket:
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         digest = hashlib.file_digest(source, "sha256").hexdigest()
-        size = source.tell()
+        size = source.seek(0, io.SEEK_END)
         try:
             for each in numbered(name):
                 path = f"{folder}/{each}"
