@@ -212,7 +212,9 @@ def test_conditions_schedules_and_the_matrix_of_a_file() -> None:
     assert read(CONDITIONS.replace("count: 2", "count: 0")).schedule.lives == -1  # type: ignore[union-attr]
     assert config.steps[0].works(Scope({"event": "123456"}), config, "p")[0]["event"] == [123456]
     success, failure, always = (step.condition for step in config.steps[2:])
-    assert success and failure and always
+    assert success
+    assert failure
+    assert always
     assert [success.holds(Scope(), failed=failed) for failed in (False, True)] == [True, False]
     assert [failure.holds(Scope(), failed=failed) for failed in (False, True)] == [False, True]
     assert [always.holds(Scope(), failed=failed) for failed in (False, True)] == [True, True]
