@@ -37,7 +37,9 @@ def command() -> None:
 @format_option
 @verbose_option(logs=False)
 def check(file: Path) -> Output:
-    """Say what is wrong in FILE, all of it with line and column, and how many works it comes to. Nothing is run.
+    """Say what is wrong in FILE, and how many works it comes to.
+
+    All of it with line and column. Nothing is run.
 
     \b
     Examples:
@@ -64,7 +66,7 @@ def check(file: Path) -> Output:
               help="How it is drawn.")  # fmt: skip
 @verbose_option(logs=False)
 def graph(file: Path, format_: str) -> None:
-    """The stages of FILE and the steps of each, with how many works they are, as lines or as a drawing.
+    """Draw the stages of FILE, the steps of each and how many works they are.
 
     \b
     Examples:
