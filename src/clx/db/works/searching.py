@@ -66,7 +66,7 @@ _SOME = 8
 """Values of labels that are told one by one."""
 FEW = 2000
 """Works with a label that are looked up one by one sooner than an order is read along until they come by."""
-_OF_JOB = re.compile(r"\bj\.")
+_ASKS_OF_JOB = re.compile(r"\bj\.")
 """What stands in a condition that asks for something of the job."""
 IsRare = Callable[[str, Sequence[str]], bool]
 """Whether few works have one of some labels of a kind."""
@@ -164,7 +164,7 @@ class Statement:
             check_limit(search.skip)
             self.named |= {"most": 2**62 if search.limit is None else search.limit, "skip": search.skip}
             limit = " LIMIT :most OFFSET :skip"
-        if self._dialect.counts_rows and not self._among and not _OF_JOB.search(f"{where} {value}"):
+        if self._dialect.counts_rows and not self._among and not _ASKS_OF_JOB.search(f"{where} {value}"):
             # chosen first: a planner that meets the jobs too may read along all of them, in the order that is wanted
             return (
                 f"WITH chosen AS MATERIALIZED (SELECT {tie} AS id, {value} AS place {self._from(jobs=False)} "
@@ -177,7 +177,7 @@ class Statement:
     def count(self) -> str:
         """The statement that counts them."""
         where = " AND ".join(self._where) or "1 = 1"
-        jobs = bool(self._among or _OF_JOB.search(where)) or not self._dialect.counts_rows
+        jobs = bool(self._among or _ASKS_OF_JOB.search(where)) or not self._dialect.counts_rows
         return f"SELECT count(*) {self._from(jobs=jobs)} WHERE {where}"
 
     def _from(self, *, jobs: bool = True) -> str:
