@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.cgroup import group
 from tests.support.containers import client, engine, images
 from tests.support.postgresql import postgresql, server, shared_database, tables
 
-__all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
+__all__ = ["client", "engine", "group", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
     *(
@@ -84,6 +85,7 @@ QUICK = (
     "cli/test_words.py",
     "cli/test_buckets.py",
     "cli/test_work.py",
+    "cli/test_work_hostile.py",
     "cli/test_work_workspace.py",
     "docs/test_reference.py",
     "platforms/test_seam.py",
@@ -139,6 +141,7 @@ SLOW = (
     "server/test_serving.py",
     "server/views/test_browser.py",
     "server/wire/test_peers.py",
+    "work/running/test_runner.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 

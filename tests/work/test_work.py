@@ -18,7 +18,7 @@ import clx
 from clx import Work
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
-from clx.errors import LostRunError, QueueError, UsageError
+from clx.errors import LostRunError, QueueError, ServerError, UsageError
 from clx.work.fields import FIELDS
 from clx.work.place import at, store
 
@@ -235,6 +235,36 @@ def test_a_deposit_gives_an_id_and_is_made_once(here: Queue) -> None:
     assert Work.get("unknown") is None
 
 
+def test_a_deposit_that_may_have_come_in_is_made_once_by_its_id(here: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, twin = Work("p", creation=5), Work("p", creation=5)
+    keeps = store()
+    deposit = keeps.deposit
+
+    def loses_its_answer(documents: Any) -> list[str]:
+        deposit(documents)
+        raise ServerError("nobody answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", loses_its_answer)
+        with pytest.raises(ServerError):
+            work.deposit()
+    assert work.deposit()
+    assert twin.deposit()  # alike, but another one
+    assert Work.count() == 2
+    with pytest.raises(QueueError, match="already"):
+        Work("q", id=work.id).deposit()
+    refused = Work("p", id=None)
+
+    def refuses(_: Any) -> list[str]:
+        raise QueueError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", refuses)
+        with pytest.raises(QueueError):
+            refused.deposit()
+    refused.pipeline = "other"  # it was not deposited
+
+
 def test_withdrawing_by_what_is_asked_for(here: Queue) -> None:
     for fields in ({"tags": ["x"]}, {"event": [7]}, {"site": "aro"}, {"user": "me"}, {"priority": 1}, {"parent": "up"}):
         Work("p", **fields).deposit()
@@ -390,3 +420,18 @@ def test_what_a_program_holds_when_it_ends_waits_again_at_once(tmp_path: Path) -
         found = Work.withdraw("p")
         assert found is not None
         assert found.attempt == 1
+
+
+def test_how_far_it_is_and_why_it_failed_can_be_asked(here: Queue) -> None:
+    work = Work("far", retries=1)
+    work.deposit()
+    held = Work.withdraw("far")
+    assert held is not None
+    held.progress = {"done": 0.5}
+    held.update()
+    assert work.refresh().progress == {"done": 0.5}
+    assert [each.id for each in Work.search(progress__done=0.5)] == [work.id]
+    held.error = {"type": "ValueError", "message": "no"}
+    held.status = "failure"
+    held.update()
+    assert [each.id for each in Work.search(error__type="ValueError")] == [work.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from clx.cli.next_steps import remember
 from clx.cli.options import database_option
 from clx.cli.project import Here, open_or_make
 from clx.errors import UsageError
 from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
+    from clx.settings.resolve import Resolved
     from clx.work.place import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +65,7 @@ class There:
 
         url, token = self._server()
         if url is not None:
+            logging.getLogger("urllib3").setLevel(logging.ERROR)  # that it tries again, before the error says so
             with at(url, token=token) as store:
                 yield store
             return
@@ -79,6 +83,11 @@ class There:
             return self._url, None  # a token of the settings is meant for the server that they name
         resolved = self._here.resolved
         return resolved.work_url(), resolved.settings.work.token
+
+    @property
+    def resolved(self) -> Resolved:
+        """The settings that hold here."""
+        return self._here.resolved
 
     @property
     def nobody(self) -> str:
@@ -104,5 +113,6 @@ def about_works(command: F) -> F:
     return click.option(  # type: ignore[return-value]
         "--url",
         metavar="URL",
+        callback=remember,
         help="A server instead, http://HOST:PORT; its token: the variable CLX_TOKEN. [default: work.url]",
     )(database_option(run))
