@@ -5,7 +5,7 @@ some programs deposit one object several times, and want as many works. A deposi
 
 * the one before it was answered as a whole,
 * it comes sooner after that answer than any client that got none sends again: each waits for :data:`_SENT_AGAIN`; and
-* its client, unless it is ``workflow-core``, has looked for the server since, as it does before each deposit of an object.
+* its client, unless it is ``workflow-core``, has looked for the server since, as it does before each deposit of one.
 
 Otherwise, an answer that was broken or another server, it is the same.
 """
