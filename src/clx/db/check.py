@@ -30,6 +30,12 @@ _RULES = {
     "a work has another status than its job has": f"""
         SELECT w.id FROM works w JOIN jobs j ON j.id = w.job_id WHERE j.type <> '{WORK}' || w.pipeline
           OR w.status <> CASE j.state WHEN 'succeeded' THEN 'success' WHEN 'failed' THEN 'failure' ELSE j.state END""",
+    "a step of a pipeline runs, and none of its works waits or runs": """
+        SELECT s.id FROM pipeline_steps s WHERE s.status = 'running' AND NOT EXISTS
+          (SELECT 1 FROM works w WHERE w.step_id = s.id AND w.status IN ('queued', 'running'))""",
+    "a pipeline runs, and none of its steps does": """
+        SELECT p.id FROM pipelines p WHERE p.status = 'running' AND NOT EXISTS
+          (SELECT 1 FROM pipeline_steps s WHERE s.pipeline_id = p.id AND s.status = 'running')""",
     "a job waits for another number of jobs than it needs": """
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id
