@@ -82,6 +82,7 @@ QUICK = (
     "cli/test_output.py",
     "cli/test_report_file.py",
     "cli/test_words.py",
+    "cli/test_work.py",
     "docs/test_reference.py",
     "platforms/test_seam.py",
     "jobtypes/drawio/test_answers.py",

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.serving import listening
 
 import clx
 from clx import Work
 from clx.db.jobs import Queue
+from clx.db.workers import WorkerTable
 from clx.errors import LostRunError, QueueError, UsageError
 from clx.work.fields import FIELDS
 from clx.work.place import at, store
@@ -26,14 +29,25 @@ PAYLOAD = [
 """The fields of the system whose Works these are, in its order."""
 
 
-@pytest.fixture(params=["wal", "postgresql"])
+@pytest.fixture(params=["wal", "postgresql", "server", "server of postgresql"])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
-    """A queue in which this test's works lie."""
+    """A queue in which this test's works lie; used as it is, or by its server."""
     where: Any = tmp_path / "works.db"
-    if request.param == "postgresql":
+    if request.param.endswith("postgresql"):
         where = request.getfixturevalue("postgresql")
-    with Queue.open(where) as queue, at(queue):
+    with Queue.open(where) as queue, ExitStack() as stack:
+        if request.param.startswith("server"):
+            served = stack.enter_context(listening(queue))
+            stack.enter_context(at(served.url, token=served.secrets["admin"]))
+        else:
+            stack.enter_context(at(queue))
         yield queue
+
+
+def hand_back(queue: Queue) -> None:
+    """What was withdrawn waits again, as if whoever holds it had ended."""
+    for worker in WorkerTable(queue.database).list():
+        queue.release_worker(worker.id)
 
 
 def failed(work: Work) -> Work:
@@ -239,7 +253,7 @@ def test_a_late_update_is_a_lost_run(here: Queue) -> None:
     Work("p").deposit()
     late = Work.withdraw("p")
     assert late is not None
-    here.release_worker(here.worker_for(["work:p"]))
+    hand_back(here)
     again = Work.withdraw("p")
     assert again is not None
     late.results, late.status = {"a": 1}, "success"

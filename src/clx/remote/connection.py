@@ -88,6 +88,11 @@ class Connection:
         self._pool.clear()
 
 
+def was_lost(error: ServerError) -> bool:
+    """Whether a call failed because no answer came, so that what it asked for may have been done."""
+    return isinstance(error.__cause__, urllib3.exceptions.HTTPError)
+
+
 def make_pool(
     url: str, token: str, *, ca_file: str | os.PathLike[str] | None, insecure: bool, **more: Any
 ) -> urllib3.PoolManager:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from clx.db.models import decode
@@ -25,12 +24,12 @@ from clx.errors import LostRunError, UsageError
 from clx.settings.problems import did_you_mean, shortened
 from clx.work.fields import ALIASES, FIELDS, checked, known
 from clx.work.place import Where, store
+from clx.work.reading import read_entries
 
 if TYPE_CHECKING:
     from clx.db.works.models import Found
 
 _PAGE = 500
-_LARGEST_FILE = 64 << 20
 _TOLD_BY_ITS_PROGRAM = frozenset({"creation", "path", "tags", "group", "user", "site"})
 """What a stored Work that does not tell it does not get from the process that reads it."""
 
@@ -147,24 +146,12 @@ class Work:
         """The Work that a file says, JSON or YAML.
 
         Raises:
-            UsageError: it cannot be read, or is neither; or as :meth:`from_dict`.
+            UsageError: it cannot be read, is neither, or has several; names the place. Or as :meth:`from_dict`.
         """
-        place = Path(path)
-        try:
-            if place.stat().st_size > _LARGEST_FILE:
-                raise UsageError(f"{place} is too large for a work.", "Keep large data in files of its own.")
-            text = place.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{place} cannot be read: {error}.", "Name a file of JSON or YAML.") from None
-        if place.suffix.lower() == ".json":
-            return cls.from_json(text, where=where)
-        import yaml
-
-        try:
-            found = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UsageError(f"{place} is no YAML: {shortened(str(error), 200)}.", "Correct it.") from None
-        return cls.from_dict(found, where=where)
+        found = read_entries(path)
+        if len(found) != 1:
+            raise UsageError(f"{os.fspath(path)} has {len(found)} works.", "Type: clx work deposit --file FILE")
+        return cls.from_dict(found[0].document, where=where)
 
     # -- its life -------------------------------------------------------------------------------------
 

@@ -96,4 +96,5 @@ OVERDUE = (
 )
 STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
 DOCUMENTS = f"SELECT {COLUMNS} {FROM} WHERE "
+HELD = f"SELECT {COLUMNS}, j.run {FROM} WHERE j.worker_id = ? AND j.state = 'running' ORDER BY j.started_at, j.id"
 NAMING = "SELECT document FROM works WHERE names_artifacts = 1"

@@ -129,6 +129,11 @@ class Works:
         self._is_fruitful = found is not None
         return None if found is None else {**found[0].document, "run": found[1]}
 
+    def held(self, worker: int) -> list[Document]:
+        """The running works of a worker, each with its ``run``, those it has begun last at the end."""
+        rows = self.database.read(sql.HELD, (worker,))
+        return [{**found_from_row(row[:-1]).document, "run": row[-1]} for row in rows]
+
     def renew(self, work_id: str, run: int, lease: Seconds | None = None) -> bool:
         """Have the time begin anew in which a running work must be updated, or is given to another.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,7 @@ from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
+from clx.server.api.takers import Takers
 from clx.server.api.waiters import BoundedWaiters
 from clx.server.paths import ID
 from clx.server.threads import DatabaseThreads
@@ -38,6 +39,7 @@ class Api:
 
     Attributes:
         router: it as an ASGI application.
+        takers: who waits for a work.
         memory: what the bodies of calls have.
     """
 
@@ -48,6 +50,7 @@ class Api:
         self._threads = threads
         self._operations = operations
         self._waiters = BoundedWaiters(queue, threads)
+        self.takers = Takers(queue, threads)
         self.memory = BodyMemory()
         places: dict[str, list[Operation]] = {}
         for each in operations:
@@ -71,12 +74,19 @@ class Api:
     def _document(self) -> bytes:
         return msgspec.json.encode(document(self._operations))
 
-    async def run(self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any]) -> Response:
+    async def run(
+        self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any], request: Request
+    ) -> Response:
         """Do it; reading a large body and writing the answer are left to the thread too."""
         call = Call(self._queue, id_, query, read()) if len(body) <= AT_ONCE else None
+        if operation.attended is not None:
+            call = call or Call(self._queue, id_, query, read())
+            taken = await self.takers.take(partial(operation.run, call), operation.attended(call), request)
+            return JSON(taken, operation.status)
         if operation.wait is not None:
             call = call or Call(self._queue, id_, query, read())
-            await self._waiters.wait(*operation.wait(call))
+            seconds, ids = operation.wait(call)
+            await self._waiters.wait(seconds, await self._threads.read(ids) if callable(ids) else ids)
 
         def run() -> Response:
             return JSON(operation.run(call or Call(self._queue, id_, query, read())), operation.status)
@@ -103,7 +113,7 @@ class _Endpoint:
         largest = LARGEST_QUESTION if operation.role == "read" else None
         with self._api.memory.room() as room:
             body = await room.read(request, largest) if self._decoder is not None else b""
-            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body))
+            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body), request)
 
     def _decoded(self, body: bytes) -> Any:
         if self._decoder is None:
