@@ -236,6 +236,7 @@ def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:
         (["forget", "add"], "That would remove the kept results: 1 of task:add:1.0.0.", "Type the same with --yes."),
         (["forget", "total", "-p", "numbers=[]"], "workflow:total keeps no results.", "Those of its tasks are kept"),
         (["forget", "nobody"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
+        (["forget", "nobody", "--trigger"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
     ],
 )
 def test_wrong_input_is_told_with_what_to_do(shop: Path, arguments: list[str], fact: str, step: str) -> None:
