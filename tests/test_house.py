@@ -33,7 +33,7 @@ UNTESTED = {
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
-                "cli.pipelines "
+                "cli.pipelines cli.pipelines_show cli.pipelines_change "
             ),
         ),
         (
@@ -71,7 +71,9 @@ UNTESTED = {
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
-                "db.works.statements db.works.table"
+                "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
+                "db.pipelines.documents db.pipelines.evaluation db.pipelines.schema db.pipelines.spawning "
+                "db.pipelines.statements db.pipelines.table"
             ),
         ),
         (

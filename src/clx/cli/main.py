@@ -36,7 +36,7 @@ COMMANDS = {
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
     "work": ("clx.cli.work", "Deposit, find, wait for, cancel and retry works."),
-    "pipelines": ("clx.cli.pipelines", "Check and draw files of steps that are done stage by stage."),
+    "pipelines": ("clx.cli.pipelines", "Deploy and look after files of steps that are done stage by stage."),
     "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "limits": ("clx.cli.limits", "Bound how many jobs of one name run at a time."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),

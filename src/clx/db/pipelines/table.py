@@ -204,6 +204,10 @@ class Pipelines:
                 bells.silence()
         return self.find(ids=wanted, limit=max(1, len(wanted)))
 
+    def live_jobs(self, ids: Iterable[str]) -> list[int]:
+        """The jobs of the works of pipelines that wait or run."""
+        return [row[0] for each in self.expand(ids) for row in self.database.read(sql.LIVE_JOBS, {"id": each})]
+
     def _are_live(self, ids: Sequence[str]) -> bool:
         query = f"SELECT 1 FROM pipelines WHERE ended_at IS NULL AND id IN ({self.database.sql.texts('ids')}) LIMIT 1"
         return bool(self.database.read(query, {"ids": encode(list(ids))}))

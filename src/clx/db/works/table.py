@@ -25,6 +25,7 @@ from clx.errors import LostRunError
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
+    from clx.db.pipelines.table import Pipelines
 
 Store = Literal["bucket", "results"]
 _LONGEST_LEASE = 366 * 24 * 3600
@@ -55,6 +56,11 @@ class Works:
         self._writer = Writer(queue.database)
         self._write = self._writer.write
         self._is_fruitful = False
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """The pipelines of the same database."""
+        return self._queue.pipelines
 
     # -- putting in -----------------------------------------------------------------------------------
 
