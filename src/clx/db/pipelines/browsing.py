@@ -1,4 +1,4 @@
-"""Looking at pipelines: page by page, and one with its steps, the numbers of their works and the cells of their matrices.
+"""Looking at pipelines: page by page, and one with its steps, the numbers of their works and their matrices.
 
 Works are counted by the database: a pipeline of a hundred thousand works costs no more to look at than what is shown.
 """
@@ -135,7 +135,7 @@ def _pipeline(row: Sequence[Any], steps: Sequence[Step]) -> Pipeline:
     values, _ = _PIPELINE.read(row)
     matrix = decode_or_show(row[4])
     values[4] = matrix if isinstance(matrix, dict) else {}
-    return Pipeline(*values, steps)
+    return Pipeline._make([*values, steps])
 
 
 def _steps(database: Database, ids: Iterable[str]) -> dict[str, list[Step]]:
@@ -159,7 +159,7 @@ def _steps(database: Database, ids: Iterable[str]) -> dict[str, list[Step]]:
         values, _ = _STEP.read(row)
         definition = decode_or_show(row[6])
         values[6] = definition if isinstance(definition, dict) else {}
-        found[pipeline_id].append(Step(*values, counts[row[0]]))
+        found[pipeline_id].append(Step._make([*values, counts[row[0]]]))
     return found
 
 

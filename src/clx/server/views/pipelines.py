@@ -116,7 +116,7 @@ def _beside(pipelines: Sequence[Pipeline]) -> Grid | None:
 
 
 def _bars(asked: Asked, pipeline: Pipeline) -> list[Bar]:
-    now = asked.queue.database.clock.now() // 10_000 * 10_000  # a bar that grows makes another page every ten seconds
+    now = (asked.queue.database.clock.now() // 10_000 + 1) * 10_000  # each move of a bar is another page for all
     ends_at = pipeline.ended_at or max([now, *(step.ended_at or 0 for step in pipeline.steps)])
     whole = max(1, ends_at - pipeline.created_at)
     return [_bar(step, pipeline.created_at, ends_at, whole) for step in pipeline.steps if step.started_at is not None]

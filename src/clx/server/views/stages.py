@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from clx.db.pipelines.browsing import Step
@@ -58,7 +59,7 @@ def staged(stages: Sequence[Stage]) -> Staged:
         x = MARGIN + depth * (WIDTH + _ACROSS)
         heads.append(Head(x, "then" if stage.number is None else f"stage {stage.number}"))
         columns.append([_box(x, row, step) for row, step in enumerate(stage.steps)])
-    for left, right in zip(columns, columns[1:], strict=False):
+    for left, right in pairwise(columns):
         pairs = [(start, end) for start in left for end in right]
         lines += [_line(*pair) for pair in (pairs if len(pairs) <= _MOST_LINES else pairs[:1])]
     rows = max((len(column) for column in columns), default=0)
