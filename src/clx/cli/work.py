@@ -13,6 +13,7 @@ from clx.cli.work_display import told
 from clx.cli.work_options import There, about_works
 from clx.cli.work_search import search
 from clx.cli.work_wait import logs, wait
+from clx.cli.work_workspace import workspace
 
 
 @click.group("work")
@@ -51,5 +52,5 @@ def show(there: There, work_id: str) -> Output:
     return Output({**found.document, "job": found.job_id, "runs": runs}, told(found.document, runs))
 
 
-for each in (deposit, search, show, wait, logs, cancel, retry, remove):
+for each in (deposit, search, show, wait, logs, cancel, retry, remove, workspace):
     command.add_command(each)

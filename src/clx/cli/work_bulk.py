@@ -106,7 +106,7 @@ def named(there: There, store: Store, ids: Sequence[str]) -> list[str]:
         UsageError: names the one that does not.
     """
     chosen = list(dict.fromkeys(ids))
-    known = {each["id"] for part in _parts(chosen) for each in _looked_up(store, part)}
+    known = {each["id"] for part in _parts(chosen) for each in looked_up(store, part)}
     missing = [each for each in chosen if each not in known]
     if missing:
         raise there.unknown(missing[0])
@@ -123,7 +123,8 @@ def _fitting(verb: Verb, store: Store, wanted: Filter, limit: int | None) -> lis
     return [str(each["id"]) for each in pages(store, wanted, limit=limit)]
 
 
-def _looked_up(store: Store, ids: Sequence[str]) -> list[dict[str, Any]]:
+def looked_up(store: Store, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The documents of works; those that are not there are left out."""
     from clx.db.works.searching import Condition, Search
 
     return [each.document for each in store.find(Search([Condition("id", "in", list(ids))], limit=None)).works]
@@ -152,7 +153,7 @@ def _first(ids: Sequence[str]) -> str:
 def _told(verb: Verb, store: Store, chosen: Sequence[str], taken: set[str]) -> Output:
     done = [each for each in chosen if each in taken]
     others = [each for each in chosen if each not in taken]
-    now = {each["id"]: each for part in _parts(others) for each in _looked_up(store, part)}
+    now = {each["id"]: each for part in _parts(others) for each in looked_up(store, part)}
     left = [{"id": each, "reason": verb.left(now[each]) if each in now else "is gone"} for each in others]
     lines = [f"{_counted(done)} {verb.done}{_first(done)}."]
     lines += [visible_line(f"Work {each['id']} {each['reason']}.") for each in left[:_SHOWN]]
@@ -183,7 +184,8 @@ def _not_retried(work: dict[str, Any]) -> str:
     return "succeeded: there is nothing to try again" if work.get("status") == "success" else f"{_stands(work)} already"
 
 
-def _not_removed(work: dict[str, Any]) -> str:
+def not_removed(work: dict[str, Any]) -> str:
+    """Why a work was not removed, as the end of a sentence."""
     results = work.get("results")
     is_locked = isinstance(results, dict) and results.get("locked") is True
     return "is locked; unlock it first: clx results unlock" if is_locked else _stands(work)
@@ -191,7 +193,7 @@ def _not_removed(work: dict[str, Any]) -> str:
 
 CANCEL = Verb("Cancel", "cancelled", lambda store, ids: store.cancel(ids), _not_cancelled, _LIVE)
 RETRY = Verb("Queue again", "queued", lambda store, ids: store.retry(ids), _not_retried, ("failure", "cancelled"))
-REMOVE = Verb("Remove", "removed", lambda store, ids: store.delete(ids), _not_removed)
+REMOVE = Verb("Remove", "removed", lambda store, ids: store.delete(ids), not_removed)
 
 
 @click.command("cancel")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,25 +20,35 @@ from clx.visible import visible_line
 if TYPE_CHECKING:
     from clx.work.place import Store
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 PAGE = 500
 _MOST = 1_000_000_000
 
 
+def listing_options(command: F) -> F:
+    """Order, pages and format of a command that shows works; :func:`show_page` takes what they say."""
+    for option in (
+        click.option("--format", "format_", type=click.Choice(["table", "json", "jsonl"]), default="table",
+                     help="How it is printed; jsonl: one work a line, as `clx work deposit --file` reads them."),
+        click.option("--count", "only_count", is_flag=True, help="Say how many there are, and nothing else."),
+        click.option("--after", metavar="PLACE", help="Go on where the same search ended that gave this place."),
+        click.option("--limit", type=click.IntRange(1, _MOST), default=50, show_default=True, metavar="N",
+                     help="At most N."),
+        click.option("--order", default="-deposit", show_default=True, metavar="ORDER",
+                     type=click.Choice([*ORDERS, *(f"-{each}" for each in ORDERS)]),
+                     help=f"By {', '.join(ORDERS)}; with - before it from the highest down."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @click.command("search")
 @filter_options()
-@click.option("--order", default="-deposit", show_default=True, metavar="ORDER",
-              type=click.Choice([*ORDERS, *(f"-{each}" for each in ORDERS)]),
-              help=f"By {', '.join(ORDERS)}; with - before it from the highest down.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(1, _MOST), default=50, show_default=True, metavar="N", help="At most N.")
-@click.option("--after", metavar="PLACE", help="Go on where the same search ended that gave this place.")
-@click.option("--count", "only_count", is_flag=True, help="Say how many there are, and nothing else.")
-@click.option("--format", "format_", type=click.Choice(["table", "json", "jsonl"]), default="table",
-              help="How it is printed; jsonl: one work a line, as `clx work deposit --file` reads them.")  # fmt: skip
+@listing_options
 @about_works
 @verbose_option()
-def search(
-    there: There, wanted: Filter, order: str, limit: int, after: str | None, only_count: bool, format_: str
-) -> None:
+def search(there: There, wanted: Filter, **listing: Any) -> None:
     """Find works by their fields, whatever became of them.
 
     An option that is given twice asks for one of its values; different options all have to fit.
@@ -51,6 +61,13 @@ def search(
       clx work search --text 'timeout aro' --count
       clx work search --pipeline detect --limit 1000000 --format jsonl > works.jsonl
     """
+    show_page(there, wanted, **listing)
+
+
+def show_page(
+    there: There, wanted: Filter, *, order: str, limit: int, after: str | None, only_count: bool, format_: str
+) -> None:
+    """Print the works that fit, as options say."""
     for note in wanted.notes:
         echo(visible_line(note), err=True)
     with there.look() as store:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.pages import Reader, reader
+from tests.support.pages import Reader, png, reader
 
 from clx.db.calls.models import Call
 from clx.db.jobs import Queue
@@ -21,6 +21,7 @@ from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
 from clx.db.works.withdrawing import Asked
 from clx.jobtypes import browser as browser_module
+from clx.server.views.work_files import artifacts_of
 
 PATIENCE = 60.0
 
@@ -133,6 +134,13 @@ def fill(queue: Queue) -> dict[str, int]:
     return {"flow": flow, "failed": jobs[6].id, "running": jobs[8].id, "batch": batch}
 
 
+def waterfall(x: int, y: int) -> tuple[int, int, int]:
+    """A pulse that comes later at lower frequencies, in noise."""
+    delay = 40 + 180 * (y / 180) ** 2
+    light = min(255, int(40 + 60 * ((x * 7919 + y * 104729) % 97) / 97 + 215 * max(0.0, 1 - abs(x - delay) / 9)))
+    return (light, int(light * 0.85), 255 - light)
+
+
 def fill_works(queue: Queue) -> None:
     """Works of a night at a telescope."""
     if queue.works.get("localised") is not None:
@@ -149,7 +157,11 @@ def fill_works(queue: Queue) -> None:
         error = {"type": "ValueError", "message": "the scan has no header", "traceback": "Traceback …\nValueError\n"}
         ending = {"status": "failure", "retries": 1, "error": error} if n == 2 else {"status": "success"}
         queue.works.update([{**work, **ending, "results": {"snr": 11.5 + n}}])
-    queue.works.deposit([{**works[0], "pipeline": "localise", "id": "localised", "creation": 1.7e9}])
+    digest = artifacts_of(queue).put_bytes(png(320, 180, waterfall))
+    plots = [{"name": "waterfall.png", "path": "20261130/localise/waterfall.png", "digest": digest, "bytes": 9000}]
+    products = [{"name": "events.h5", "path": "20261130/localise/events.h5", "digest": digest, "bytes": 73400320}]
+    files = {"artifacts": {"plots": plots, "products": products}, "plots": ["waterfall.png"]}
+    queue.works.deposit([{**works[0], **files, "pipeline": "localise", "id": "localised", "creation": 1.7e9}])
     work = queue.works.withdraw(Asked(("localise",)))
     assert work is not None
     queue.works.update([{**work, "progress": None, "results": {"ra": 128.4, "dec": 7.5, "fit": {"chi2": [1.1, 0.9]}}}])
@@ -294,7 +306,7 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
     ids = fill(site.queue)
     site.enter("admin")
     said: list[str] = []
-    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}"):
+    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}", "/works/localised"):
         site.browser.call(
             "Page.addScriptToEvaluateOnNewDocument",
             source="window.broken = []; document.addEventListener('securitypolicyviolation',"
@@ -306,6 +318,7 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
         until(lambda: site.js("document.getElementById('live').textContent") == "Live")
         said += site.js("window.broken")
     assert said == []
+    assert until(lambda: site.js("document.querySelector('.plots img').naturalWidth")) == 320
 
 
 def test_works_are_found_chosen_and_removed_by_keys(site: Site) -> None:

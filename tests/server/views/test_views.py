@@ -28,6 +28,7 @@ from clx.server.views.bulk import Change, change_some
 from clx.server.views.rendering import Shown
 from clx.server.views.sections import Asked, Section, View
 from clx.server.views.standard import SECTIONS
+from clx.server.views.work_files import artifacts_of
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{ 7*7 }}\u2028&amp;"""
 BROWSER = {"accept": "text/html"}
@@ -95,7 +96,11 @@ def hostile_works(queue: Queue) -> int:
     said: dict[str, Any] = dict.fromkeys(("user", "site", "path", "function"), HOSTILE)
     said |= {name: [HOSTILE, 7] for name in ("tags", "group", "event", "parent", "products", "plots", "command")}
     said |= {"parameters": {HOSTILE: HOSTILE, "deep": {HOSTILE: [HOSTILE]}}, "config": {HOSTILE: HOSTILE}}
-    odd = {"parameters": [HOSTILE], "results": HOSTILE, "creation": 10.0**11, "tags": [], "products": HOSTILE}
+    file = {"name": HOSTILE, "path": HOSTILE, "bytes": 1, "digest": artifacts_of(queue).put_bytes(b"GIF89a")}
+    other = {**file, "digest": artifacts_of(queue).put_bytes(HOSTILE.encode())}
+    said["artifacts"] = {"plots": [file, other, HOSTILE], "products": [other], "logs": [{**other, "bytes": HOSTILE}]}
+    odd: dict[str, Any] = {"artifacts": {"plots": {HOSTILE: 1}}, "plots": {HOSTILE: 1}, "parameters": [HOSTILE]}
+    odd |= {"results": HOSTILE, "creation": 10.0**11, "tags": [], "products": HOSTILE}
     queue.works.deposit([{"pipeline": HOSTILE, "id": "failed", **said}, {"pipeline": "p", "id": "odd", **odd}])
     queue.works.deposit([{"pipeline": "p", "id": HOSTILE}])
     work = queue.works.withdraw(Withdrawal((HOSTILE,)))
@@ -123,7 +128,9 @@ def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str,
         answer = served.get(address, headers=BROWSER)
         found = elements(answer)
         assert [attrs.get("src") for tag, attrs in found.found if tag == "script"] == ["/idiomorph.js", "/page.js"]
-        assert not [tag for tag, _ in found.found if tag in {"img", "iframe", "object", "b"}], address
+        assert not [tag for tag, _ in found.found if tag in {"iframe", "object", "b"}], address
+        pictures = [attrs.get("src") or "" for tag, attrs in found.found if tag == "img"]
+        assert all(each.startswith("/works/file?id=failed&digest=") for each in pictures), address
         names = {name for _, attrs in found.found for name in attrs}
         assert not [name for name in names if name.startswith("on") or name == "style"], address
         assert "49" not in re.sub(r"\d{3,}|[:\-]\d\d", "", found.text), address

@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from clx.db.models import Unreadable
+from clx.db.works.models import WORK, is_work
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
-_PLAIN = re.compile(r"(?!one$)[A-Za-z0-9_-]{1,100}")
+_PLAIN = re.compile(r"(?!(?:one|file)$)[A-Za-z0-9_-]{1,100}")
 _FURTHEST = 1e12
 """Seconds that no moment is away."""
 _LONGEST = 100_000
@@ -96,6 +97,12 @@ def work_address(work_id: Any) -> str:
     return f"/works/{text}" if _PLAIN.fullmatch(text) else f"/works/one?id={in_path(text)}"
 
 
+def type_address(type_: Any) -> str:
+    """Where the jobs of a type are listed: works are shown as such."""
+    text = str(type_)
+    return f"/works?pipeline={in_path(text.removeprefix(WORK))}" if is_work(text) else f"/jobs?type={in_path(text)}"
+
+
 def in_path(text: Any) -> str:
     """A text as a part of an address."""
     return quote(str(text).encode("utf-8", "replace"), safe="")
@@ -104,5 +111,5 @@ def in_path(text: Any) -> str:
 FILTERS = {
     "moment": moment, "machine_time": machine_time, "length": length, "number": number, "size": size,
     "as_json": as_json, "in_short": in_short, "in_path": in_path, "work_address": work_address,
-    "milliseconds": milliseconds,
+    "milliseconds": milliseconds, "type_address": type_address,
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.views.jobs import bars
 from clx.server.views.logs import kept_output
 from clx.server.views.sections import Asked, Parts, Section, View
+from clx.server.views.work_files import File, Files, artifacts_of, files_of, looked_at
 from clx.server.views.work_filter import LIVE, STORES, Bulk, filter_of, store_of
 from clx.settings.problems import shortened
 
@@ -34,7 +36,7 @@ COLUMNS = {
 _ORDERS = {
     "-deposit": "newest", "deposit": "oldest", "-creation": "created last", "creation": "created first",
 }  # fmt: skip
-_OTHERS = ("products", "plots", "archive", "precursors", "config", "notify")
+_OTHERS = ("archive", "precursors", "config", "notify")
 """Fields that are shown as they are."""
 _SHOWN = (
     "pipeline", "user", "site", "path", "function", "command", "parameters", "results", "error", "progress", "creation",
@@ -130,6 +132,8 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         raise Refusal(404, "The work is there no more.", "The list of works has those that are.")
     runs = queue.runs(job.id)
     work_id = str(document["id"])
+    store = artifacts_of(queue)
+    files = {kind: looked_at(store, each) for kind, each in files_of(document).items()}
     parts = browse(queue.database, Filter(parent=work_id), limit=_PARTS)
     parents = many(document.get("parent"))
     return {
@@ -146,9 +150,17 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         "more_parts": parts.after is not None,
         "columns": ["pipeline", "status", "attempt", "took", "why"],
         "all_columns": COLUMNS,
+        "files": files,
+        "paths": {kind: _unlisted(document.get(kind), files.get(kind, ())) for kind in ("plots", "products")},
         "others": {name: document[name] for name in _OTHERS if document.get(name) not in (None, {}, [])},
         "is_paused": any((each.type, each.pool) == (job.type, job.pool) for each in queue.paused()),
     }
+
+
+def _unlisted(paths: Any, files: Sequence[File]) -> list[str]:
+    """Paths that a field names, of which no file is in the store."""
+    stored = {name for file in files for name in (file.path, file.name)}
+    return [path for path in many(paths) if path not in stored and PurePath(path).name not in stored]
 
 
 def many(value: Any) -> list[str]:
@@ -160,7 +172,11 @@ def many(value: Any) -> list[str]:
 
 def _routes(parts: Parts) -> Sequence[BaseRoute]:
     changes = [Middleware(RoleGuard, role="admin"), Middleware(BodyGuard, largest=20_000)]
-    return [Route("/works/bulk", Bulk(parts).answer, methods=["POST"], middleware=changes)]
+    looks = [Middleware(RoleGuard, role="read"), Middleware(BodyGuard, largest=0)]
+    return [
+        Route("/works/bulk", Bulk(parts).answer, methods=["POST"], middleware=changes),
+        Route("/works/file", Files(parts), methods=["GET", "HEAD"], middleware=looks),
+    ]
 
 
 WORKS = Section(
