@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.cgroup import group
 from tests.support.containers import client, engine, images
 from tests.support.postgresql import postgresql, server, shared_database, tables
 
-__all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
+__all__ = ["client", "engine", "group", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
     *(

@@ -36,6 +36,8 @@ COMMANDS = {
     "status": ("clx.cli.status", "Workers, queue and builds at one glance."),
     "jobs": ("clx.cli.jobs", "List, explain, retry and cancel jobs."),
     "work": ("clx.cli.work", "Deposit, find, wait for, cancel and retry works."),
+    "buckets": ("clx.cli.buckets:buckets", "Works that are live, by pipeline."),
+    "results": ("clx.cli.buckets:results", "Works that have ended, by pipeline; lock them."),
     "pipelines": ("clx.cli.pipelines", "Deploy and look after files of steps that are done stage by stage."),
     "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "limits": ("clx.cli.limits", "Bound how many jobs of one name run at a time."),

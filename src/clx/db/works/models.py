@@ -262,9 +262,9 @@ def found_from_row(row: Sequence[Any]) -> Found:
         document = {"pipeline": "", "odd": str(document)}
     document |= {
         "id": work_id,
-        "creation": seconds(creation),
-        "start": seconds(start),
-        "stop": seconds(stop),
+        "creation": _exactly(document, "creation", creation),
+        "start": _exactly(document, "start", start),
+        "stop": _exactly(document, "stop", stop),
         "attempt": attempt,
         "status": status,
     }
@@ -273,6 +273,14 @@ def found_from_row(row: Sequence[Any]) -> Found:
     if progress is not None:
         document["progress"] = decode_or_show(progress)
     return Found(document, job_id, bool(in_bucket), bool(in_results))
+
+
+def _exactly(document: Document, name: str, moment: Any) -> float | None:
+    """A moment of the table as whoever told it has told it, who had more digits."""
+    told = document.get(name)
+    if isinstance(told, float) and 0 <= told <= _LATEST and round(told * 1_000_000) == moment:
+        return told
+    return seconds(moment)
 
 
 def seconds(moment: Any) -> float | None:

@@ -38,6 +38,7 @@ _FLAGS = {
     "results.locked": "w.locked",
     "in_bucket": "w.in_bucket",
     "in_results": "w.in_results",
+    "used_up": "CASE WHEN w.attempt >= w.retries THEN 1 ELSE 0 END",
 }
 _LABELS = {
     "tags": "tag",
@@ -68,7 +69,8 @@ class Condition(NamedTuple):
     """Something that is to be so.
 
     Attributes:
-        field: a field of the document, or a dotted path into it; ``in_bucket``, ``in_results``.
+        field: a field of the document, or a dotted path into it; ``in_bucket``, ``in_results``; ``used_up``: whether no
+            attempts are left.
         operator: ``any``: one of several lists of conditions holds, which are the *value*; of ``exists`` the value says
             whether. Of labels and lists ``=`` asks for one of them; with a list for exactly this one.
     """
