@@ -180,7 +180,8 @@ def fill_pipelines(queue: Queue) -> str:
 
 
 def _works(bucket: str, count: int) -> tuple[dict[str, Any], ...]:
-    return tuple({"pipeline": bucket, "event": [n], "retries": 1} for n in range(count))
+    said = {"pipeline": bucket, "user": "ada", "tags": ["survey"], "retries": 1}
+    return tuple({**said, "event": [9100 + n]} for n in range(count))
 
 
 def waterfall(x: int, y: int) -> tuple[int, int, int]:
