@@ -158,6 +158,10 @@ _SCENARIOS = {
     "stop_pipeline": (_DEPLOYED, "queue.pipelines.stop(it)"),
     "retry_pipeline": (_STOPPED, "queue.pipelines.retry(it)"),
     "remove_pipeline": (_STOPPED, "queue.pipelines.remove(it)"),
+    "forget_schedule": (
+        _PIPELINE + "from dataclasses import replace\nmade = queue.pipelines.deploy(replace(config, cron='@daily'))\n",
+        "queue.pipelines.forget_schedule(made.config)",
+    ),
     "remove_pipelines": (_STOPPED, "queue.pipelines.remove([made.config])"),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
@@ -339,7 +343,7 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT pipeline, attempt, status, in_bucket, in_results, start > 50000000000000000 FROM works"),
             "labels": database.read("SELECT * FROM work_labels"),
             "pipelines": database.read("SELECT status, stage FROM pipelines"),
-            "configs": database.read("SELECT name FROM pipeline_configs"),
+            "configs": database.read("SELECT name, schedule FROM pipeline_configs"),
             "steps": database.read("SELECT name, status, works FROM pipeline_steps"),
             "waited for": database.read("SELECT job_id FROM wants"),
             "routines": database.read("SELECT id, after_id FROM routines"),

@@ -18,7 +18,7 @@ import clx
 from clx import Work
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
-from clx.errors import LostRunError, QueueError, UsageError
+from clx.errors import LostRunError, QueueError, ServerError, UsageError
 from clx.work.fields import FIELDS
 from clx.work.place import at, store
 
@@ -233,6 +233,36 @@ def test_a_deposit_gives_an_id_and_is_made_once(here: Queue) -> None:
         work.pipeline = "q"
     assert Work.get(work.id) is not None
     assert Work.get("unknown") is None
+
+
+def test_a_deposit_that_may_have_come_in_is_made_once_by_its_id(here: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, twin = Work("p", creation=5), Work("p", creation=5)
+    keeps = store()
+    deposit = keeps.deposit
+
+    def loses_its_answer(documents: Any) -> list[str]:
+        deposit(documents)
+        raise ServerError("nobody answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", loses_its_answer)
+        with pytest.raises(ServerError):
+            work.deposit()
+    assert work.deposit()
+    assert twin.deposit()  # alike, but another one
+    assert Work.count() == 2
+    with pytest.raises(QueueError, match="already"):
+        Work("q", id=work.id).deposit()
+    refused = Work("p", id=None)
+
+    def refuses(_: Any) -> list[str]:
+        raise QueueError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", refuses)
+        with pytest.raises(QueueError):
+            refused.deposit()
+    refused.pipeline = "other"  # it was not deposited
 
 
 def test_withdrawing_by_what_is_asked_for(here: Queue) -> None:

@@ -9,6 +9,7 @@ from clx.db.cancelling import request_cancel
 from clx.db.doorbell import ENDED
 from clx.db.pipelines import statements as sql
 from clx.db.pipelines.advancing import PIPELINES, advance, hold
+from clx.db.pipelines.scheduling import remove_schedule
 from clx.db.retrying import retry as retry_jobs
 from clx.db.transaction import Transaction
 
@@ -131,6 +132,7 @@ def remove_config(tx: Transaction, config_id: str, pipelines: Iterable[str]) -> 
         return False
     for each in found:
         remove(tx, each)
+    remove_schedule(tx, config_id)
     tx.execute(sql.REMOVE_CONFIG, (config_id,))
     return True
 

@@ -12,8 +12,8 @@ from clx.db.works.models import STATUSES
 Document = dict[str, Any]
 
 
-def config_document(row: Sequence[Any], pipelines: list[str]) -> Document:
-    """A row of ``statements.CONFIGS``."""
+def config_document(row: Sequence[Any], pipelines: list[str], times: Document) -> Document:
+    """A row of ``statements.CONFIGS``; *times*: how its schedule stands."""
     id_, name, version, owner, text, deployments, cron, lives, spawned, created_at = row
     return {
         "id": _text(id_),
@@ -22,12 +22,16 @@ def config_document(row: Sequence[Any], pipelines: list[str]) -> Document:
         "user": _text(owner),
         "yaml": _text(text),
         "deployments": _list(decode_or_show(deployments)),
-        "schedule": None
-        if cron is None
-        else {"cronspec": _text(cron), "lives": _number(lives), "spawned": _number(spawned)},
+        "schedule": None if cron is None else _schedule(_text(cron), _number(lives), _number(spawned), times),
         "pipelines": pipelines,
         "creation": seconds(created_at),
     }
+
+
+def _schedule(cron: Any, lives: Any, spawned: Any, times: Document) -> Document:
+    next_at = seconds(times["next_at"])
+    status = "expired" if next_at is None else "paused" if times["paused"] else "active"
+    return {"cronspec": cron, "lives": lives, "spawned": spawned, "status": status, "next": next_at}
 
 
 def pipeline_document(row: Sequence[Any], steps: Iterable[Sequence[Any]], works: Iterable[Sequence[Any]]) -> Document:

@@ -10,6 +10,8 @@ from clx.db.models import decode, encode
 from clx.db.works.models import Document
 
 LIVE = ("running", "paused")
+SPAWN = "pipelines:spawn"
+"""The type of the jobs that schedules of pipelines queue; they have ended once they are there."""
 ENDED = ("success", "failure", "cancelled")
 _SET_BY_THE_TABLE = frozenset({"id", "status", "run", "attempt", "start", "stop", "creation", "parent"})
 

@@ -70,6 +70,17 @@ HOLD_JOB = f"UPDATE jobs SET ready = 0, not_before = {FAR} WHERE id = ? AND stat
 REMOVE = "DELETE FROM pipelines WHERE id = ?"
 REMOVE_CONFIG = "DELETE FROM pipeline_configs WHERE id = ?"
 
+# -- at times ---------------------------------------------------------------------------------------------
+
+SCHEDULED = "SELECT definition, lives, spawned FROM pipeline_configs WHERE id = ? AND schedule IS NOT NULL"
+SPAWNED = "UPDATE pipeline_configs SET spawned = spawned + 1 WHERE id = ?"
+SPAWN_ENDED = (
+    "UPDATE jobs SET state = 'succeeded', ready = 0, finished_at = :now, result = :result "
+    "WHERE id = :id AND state = 'queued'"
+)
+END_SCHEDULE = "UPDATE schedules SET ends_at = :at WHERE name = :name"
+FORGET_SCHEDULE = "UPDATE pipeline_configs SET schedule = NULL, lives = NULL WHERE id = ? AND schedule IS NOT NULL"
+
 # -- looking ----------------------------------------------------------------------------------------------
 
 CONFIGS = (
@@ -89,6 +100,8 @@ WORKS_OF = (
 )
 IDS_OF = "SELECT id FROM pipelines WHERE config_id = ? ORDER BY id"
 """The pipelines of a config."""
+MADE_AT = "SELECT id, created_at FROM pipelines WHERE config_id = ? ORDER BY id"
+STATUSES = "SELECT status, count(*) FROM pipelines GROUP BY status"
 COUNT_CONFIGS = "SELECT name, count(*) FROM pipeline_configs GROUP BY name ORDER BY name"
 COUNT_PIPELINES = (
     "SELECT c.name, count(*) FROM pipelines p JOIN pipeline_configs c ON c.id = p.config_id GROUP BY c.name "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,9 @@ from clx.db.pipelines import statements as sql
 from clx.db.pipelines.advancing import PIPELINES
 from clx.db.pipelines.documents import Document, config_document, pipeline_document
 from clx.db.pipelines.models import ConfigDefinition
+from clx.db.pipelines.scheduling import check_times, enter_schedule, name_of, remove_schedule, times_of
 from clx.db.pipelines.spawning import enter_config, spawn
+from clx.db.schedules import statements as schedules
 from clx.db.transaction import Transaction
 from clx.db.validation import check_limit, is_text
 from clx.db.wait import SLOW_BEAT, Bells
@@ -44,6 +46,7 @@ class Pipelines:
     """
 
     def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self.database: Database = queue.database
         self._write = Writer(queue.database).write
 
@@ -52,21 +55,47 @@ class Pipelines:
     def deploy(self, config: ConfigDefinition) -> Deployed:
         """Keep a config and begin its pipelines, all or none; the works of the first stage can be withdrawn then.
 
+        One with a schedule begins them at its times, whoever fires what is due then (:attr:`Queue.schedules`).
+
         Raises:
             QueueError: it has no pipeline, or what it says cannot be kept.
         """
         if not config.pipelines:
             raise QueueError(f"{shortened(config.name)} has no pipeline.", "Its matrix is empty: give it values.")
+        check_times(config)
 
         def body(tx: Transaction) -> Deployed:
             config_id = enter_config(tx, config)
+            if config.cron:
+                enter_schedule(tx, config_id, config.cron)
+                return Deployed(config_id, [])
             return Deployed(config_id, spawn(tx, config_id, config.text()))
 
         return self._write("deploy_pipelines", body)
 
+    def _times(self, ids: Iterable[str], body: Callable[[str], object]) -> list[str]:
+        """Do something to the schedules of configs among *ids*; returns these configs."""
+        found = [each for each in _texts(ids) if self.database.read(schedules.GET, (name_of(each),))]
+        for each in found:
+            body(name_of(each))
+        return found
+
+    def forget_schedule(self, config_id: str) -> bool:
+        """Have the pipelines of a config made no more; false where it has no schedule."""
+
+        def body(tx: Transaction) -> bool:
+            remove_schedule(tx, config_id)
+            return bool(tx.execute(sql.FORGET_SCHEDULE, (config_id,)).rowcount)
+
+        return self._write("forget_schedule", body)
+
     def pause(self, ids: Iterable[str]) -> list[str]:
-        """Begin no stage and give out no work of them until they are resumed; returns those that are paused now."""
-        return [
+        """Begin no stage and give out no work of them until they are resumed; returns those that are paused now.
+
+        Configs with a schedule make no pipelines meanwhile.
+        """
+        paused = self._times(ids, self._queue.schedules.pause)
+        return paused + [
             each
             for each in self.expand(ids)
             if self._write("pause_pipeline", partial(changing.pause, pipeline_id=each))
@@ -74,15 +103,17 @@ class Pipelines:
 
     def resume(self, ids: Iterable[str]) -> list[str]:
         """Let paused ones go on; returns those that do."""
-        return [
+        resumed = self._times(ids, self._queue.schedules.resume)
+        return resumed + [
             each
             for each in self.expand(ids)
             if self._write("resume_pipeline", partial(changing.resume, pipeline_id=each))
         ]
 
     def stop(self, ids: Iterable[str]) -> list[str]:
-        """Cancel them with their works; returns those that were live."""
-        return [
+        """Cancel them with their works; returns those that were live. Schedules of configs are paused."""
+        paused = self._times(ids, self._queue.schedules.pause)
+        return paused + [
             each for each in self.expand(ids) if self._write("stop_pipeline", partial(changing.stop, pipeline_id=each))
         ]
 
@@ -144,7 +175,9 @@ class Pipelines:
             where.append("id IN (SELECT config_id FROM pipelines WHERE id = :pipeline)")
             named["pipeline"] = pipeline
         rows = self.database.read(f"{sql.CONFIGS} WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT :n", named)
-        return [config_document(row, self._of_config(row[0])) for row in rows]
+        return [
+            config_document(row, self._of_config(row[0]), times_of(self.database.read, str(row[0]))) for row in rows
+        ]
 
     def find(
         self, *, ids: Iterable[str] | None = None, name: str | None = None, config: str | None = None,
@@ -181,6 +214,14 @@ class Pipelines:
     def get(self, pipeline_id: str) -> Document | None:
         """The pipeline of that id; None where there is none."""
         return next(iter(self.find(ids=[pipeline_id])), None)
+
+    def made_at(self, config_id: str) -> list[tuple[str, float]]:
+        """The pipelines of a config, and when they were made: seconds UTC."""
+        return [(str(row[0]), row[1] / 1000) for row in self.database.read(sql.MADE_AT, (config_id,))]
+
+    def statuses(self) -> dict[str, int]:
+        """How many pipelines are of each status."""
+        return {str(row[0]): row[1] for row in self.database.read(sql.STATUSES)}
 
     def counts(self, of: str = "pipelines") -> dict[str, int]:
         """How many ``pipelines``, or ``configs``, there are of each name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -55,16 +55,21 @@ class Api:
         places: dict[str, list[Operation]] = {}
         for each in operations:
             places.setdefault(each.path, []).append(each)
-        self.router = Router(
-            [
-                Route("/events", events, methods=["GET"]),
-                Route("/openapi.json", self._openapi),
-                *(
-                    Route(path.replace("{id}", f"{{id:{ID}}}"), _Place([_Endpoint(self, each) for each in there]))
-                    for path, there in places.items()
-                ),
-            ],
-            redirect_slashes=False,
+        made = {path: _Place([_Endpoint(self, each) for each in there]) for path, there in places.items()}
+        self.router = _Paths(
+            {path: place for path, place in made.items() if "{id}" not in path},
+            Router(
+                [
+                    Route("/events", events, methods=["GET"]),
+                    Route("/openapi.json", self._openapi),
+                    *(
+                        Route(path.replace("{id}", f"{{id:{ID}}}"), place)
+                        for path, place in made.items()
+                        if "{id}" in path
+                    ),
+                ],
+                redirect_slashes=False,
+            ),
         )
 
     async def _openapi(self, _request: Request) -> Response:
@@ -124,6 +129,20 @@ class _Endpoint:
             raise Refusal(422, f"The body is not possible: {error}.", _HOW) from None
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise Refusal(400, f"The body is no JSON: {error}.", _HOW) from None
+
+
+class _Paths:
+    """What is at paths that are plain texts, which are looked up, and all others, whose patterns are tried in turn."""
+
+    def __init__(self, plain: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._plain = plain
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = (
+            self._plain.get(scope["path"].removeprefix(scope.get("root_path", ""))) if scope["type"] == "http" else None
+        )
+        await (app or self._others)(scope, receive, send)
 
 
 class _Place:
