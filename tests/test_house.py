@@ -137,7 +137,8 @@ UNTESTED = {
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
-                "server.views.works server.views.work_filter server.giving"
+                "server.views.works server.views.work_filter "
+                "server.views.pipelines server.giving"
             ),
         ),
         (
