@@ -333,7 +333,7 @@ def _dump(path: Path) -> dict[str, Any]:
             "tokens": database.read("SELECT name, revoked_at IS NULL, used_at IS NULL FROM tokens"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
-            "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
+            "schedules": database.read("SELECT substr(name, 1, 10), paused, next_at FROM schedules"),
             "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
             "held": database.read("SELECT id, held FROM jobs"),
             "limits": database.read("SELECT name FROM limits"),

@@ -12,6 +12,7 @@ from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.pipelines_change import deploy, pause, remove, resume, retry, stop, wait
 from clx.cli.pipelines_show import list_them, ps, show
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DONE, EXIT_USAGE
 from clx.visible import visible_line
 
@@ -31,6 +32,7 @@ def command() -> None:
       clx pipelines check pipeline.yaml
       clx pipelines deploy pipeline.yaml --wait
       clx pipelines ps
+      clx pipelines graph pipeline.yaml
     """
 
 
@@ -60,6 +62,26 @@ def check(file: Path) -> Output:
             raise
         return _checked(error.problems, error.warnings, None)
     return _checked((), config.warnings, config)
+
+
+@command.command("graph")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["text", "dot", "mermaid", "svg"]), default="text",
+              help="How it is drawn.")  # fmt: skip
+@verbose_option(logs=False)
+def graph(file: Path, format_: str) -> None:
+    """Draw the stages of FILE, the steps of each and how many works they are.
+
+    \b
+    Examples:
+      clx pipelines graph pipeline.yaml
+      clx pipelines graph pipeline.yaml --format svg > pipeline.svg
+      clx pipelines graph pipeline.yaml --format dot | dot -Tpdf > pipeline.pdf
+    """
+    from clx.pipelines.document import load
+    from clx.pipelines.graph import DRAWN
+
+    echo(DRAWN[format_](load(file)))
 
 
 def _checked(problems: Sequence[Problem], warnings: Sequence[Problem], config: Config | None) -> Output:
