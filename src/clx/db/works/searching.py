@@ -48,6 +48,8 @@ _LABELS = {
     "parent": "parent",
     "config.parent": "parent",
 }
+_OF_JOB = ("error", "progress")
+"""Fields that the job of a work tells."""
 ORDERS = {
     "deposit": "w.job_id",
     "id": "w.id",
@@ -266,19 +268,21 @@ class Statement:
         steps = field.split(".")
         if not is_text(field) or not all(steps) or len(steps) > 20:
             raise QueueError(f"No field is called {shortened(field)}.", "Write a name, or names with dots between.")
+        text = "w.document"
+        if steps[0] in _OF_JOB:  # which says them alone
+            text, steps = f"coalesce(j.{steps[0]}, 'null')", steps[1:]
         path = self._name(self._dialect.json_path(steps))
         document = self._dialect
         if operator == "exists":
-            return f"{'' if value else 'NOT '}{document.json_exists('w.document', path)}"
+            exists = document.json_exists(text, path) if steps else f"({text} <> 'null')"
+            return f"{'' if value else 'NOT '}{exists}"
         if operator in _COMPARED:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise _no(asked)
-            return document.json_compares(
-                "w.document", path, operator, self._name(value), is_text=isinstance(value, str)
-            )
+            return document.json_compares(text, path, operator, self._name(value), is_text=isinstance(value, str))
         values = _listed(asked) if operator in {"in", "not in"} else [value]
         said = [each for each in values if not isinstance(each, str) or is_text(each)]
-        found = [document.json_holds("w.document", path, *self._json(each)) for each in said]
+        found = [document.json_holds(text, path, *self._json(each)) for each in said]
         one_of = f"({' OR '.join(found)})" if found else "1 = 0"
         return one_of if operator in {"=", "in"} else f"NOT {one_of}"
 

@@ -134,7 +134,9 @@ def _holds(row: Row, status: str) -> bool:
 def _of_running(tx: Transaction, row: Row, change: Change, *, again: bool) -> bool:
     status = change.fields.status
     if status == "running":
-        return leases.renew(tx, row.job_id, row.run) is not None
+        progress = change.document.get("progress")
+        told = None if progress is None else encode(progress)
+        return leases.renew(tx, row.job_id, row.run, progress=told) is not None
     if status == "success":
         worker = finishing.succeed(tx, Success(row.job_id, row.run), "null")
         return _counted(tx, worker, succeeded=1)
