@@ -6,7 +6,7 @@ from clx.db.works.models import COLUMNS, LIVE_AND_ENDED
 
 WORK = (
     "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
-    "locked, in_bucket, in_results, names_artifacts, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "locked, in_bucket, in_results, names_artifacts, document, step_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
 LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
@@ -24,12 +24,12 @@ _STATUS = (
     + " ".join(f"WHEN '{state}' THEN '{status}'" for state, status in LIVE_AND_ENDED.items())
     + " ELSE j.state END FROM jobs j WHERE j.id = works.job_id)"
 )
-END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id"
+END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id RETURNING step_id"
 """A job has ended, whichever way."""
 BEGIN = "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id"
 WAIT = (
     "UPDATE works SET status = 'queued', attempt = attempt - CASE WHEN :released = 1 AND attempt > 0 THEN 1 ELSE 0 END "
-    "WHERE job_id = :id"
+    "WHERE job_id = :id RETURNING step_id"
 )
 """A run has ended, or was given back as if it had not begun, and another is to come."""
 RUNS_LEFT = (
