@@ -38,6 +38,10 @@ UNTESTED = {
             ),
         ),
         (
+            "pipelines deployed on a database and a server: held by tests/cli/test_pipelines_run.py",
+            "pipelines.planning pipelines.running remote.pipelines",
+        ),
+        (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
         ),
@@ -77,7 +81,8 @@ UNTESTED = {
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
                 "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
-                "db.pipelines.documents db.pipelines.evaluation db.pipelines.schema db.pipelines.spawning "
+                "db.pipelines.documents db.pipelines.evaluation db.pipelines.schema db.pipelines.scheduling "
+                "db.pipelines.spawning "
                 "db.pipelines.statements db.pipelines.table"
             ),
         ),
@@ -142,7 +147,8 @@ UNTESTED = {
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
-                "server.views.works server.views.work_filter server.giving"
+                "server.views.works server.views.work_filter server.giving server.api.pipelines "
+                "server.wire.pipelines"
             ),
         ),
         (
