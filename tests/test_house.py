@@ -82,7 +82,6 @@ UNTESTED = {
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
                 "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
                 "db.pipelines.documents db.pipelines.evaluation db.pipelines.schema db.pipelines.scheduling "
-                "db.pipelines.spawning "
                 "db.pipelines.statements db.pipelines.table"
             ),
         ),
