@@ -79,6 +79,7 @@ class TaskProcess:
         state: the state directory, below which runs can be followed; None: they cannot.
         startup: seconds in which the modules must be imported.
         module: the program of the keeper.
+        job_of: the job by which the output of what is asked is followed; None: it is not.
 
     Attributes:
         ids: what it may be asked to run.
@@ -96,9 +97,10 @@ class TaskProcess:
         startup: float,
         *,
         module: str = "clx.routines.tasks.keeper",
+        job_of: Callable[[int], int | None] = lambda number: number,
     ) -> None:
         self._spec = {**spec, "mark": b"\0" + os.urandom(16).hex().encode() + b"\n"}
-        self._state, self._startup, self._module = state, startup, module
+        self._state, self._startup, self._module, self._job_of = state, startup, module, job_of
         self._alarm = system.Alarm()
         self._asked: tuple[Key, str] | None = None
         self._child: Wire | None = None
@@ -157,8 +159,8 @@ class TaskProcess:
 
     def _watch(self, key: Key, lasted: float) -> None:
         self._memory.look()
-        if lasted >= _LIVE_AFTER and self._state is not None:
-            self._stream.output.show(live_log(self._state, *key))
+        if lasted >= _LIVE_AFTER and self._state is not None and (job := self._job_of(key[0])) is not None:
+            self._stream.output.show(live_log(self._state, job, key[1]))
 
     def _ask(self, child: Wire, jobs: Sequence[Question]) -> None:
         known = set(self._sent)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.works.models import SAID
 from clx.db.works.withdrawing import Asked
 from clx.errors import PASSING, AccessError, ClxError, ServerError, WorkerStartupError
 from clx.platforms import offspring
@@ -133,12 +134,14 @@ class Runner:
     ) -> None:
         if not offspring.CAN_FORK:
             raise WorkerStartupError("Works are run on Linux or macOS.", "Use WSL on Windows.")
-        self._store, self._plan, self._note, self._artifacts, self._state = store, plan, note, artifacts, state
+        self._store, self._plan, self._note, self._artifacts = store, plan, note, artifacts
         self._archive = archive
         self._asked_to_end = 0
         self._key: tuple[int, int] | None = None
         self._count = 0
-        self._process = TaskProcess(plan.spec(level), state, startup, module=MODULE)
+        self._at_hand = ""
+        self._job: int | None = None
+        self._process = TaskProcess(plan.spec(level), state, startup, module=MODULE, job_of=lambda _: self._job_of())
         self._holder = Holder(store)
 
     def close(self) -> None:
@@ -210,7 +213,8 @@ class Runner:
 
     def _do(self, work: dict[str, Any]) -> Done:
         self._count += 1
-        key = self._key = self._key_of(work)
+        key = self._key = (self._count, work["run"])
+        self._at_hand, self._job = work["id"], None
         limit = float(work.get("timeout") or 3600)
         limit = limit if self._plan.timeout is None else min(limit, self._plan.timeout)
         began = time.monotonic()
@@ -224,10 +228,13 @@ class Runner:
             self._key = None
         return done._replace(seconds=time.monotonic() - began)
 
-    def _key_of(self, work: Mapping[str, Any]) -> tuple[int, int]:
-        """By what its output is followed: its job, where that is of this machine's table."""
-        found = self._store.get(work["id"]) if self._state is not None else None
-        return (found.job_id if found is not None else self._count, work["run"])
+    def _job_of(self) -> int | None:
+        """The job of the work at hand, by which its output is followed; looked up once it runs for a while."""
+        if self._job is None:
+            with suppress(ClxError):
+                found = self._store.get(self._at_hand)
+                self._job = None if found is None else found.job_id
+        return self._job
 
     def _performed(self, work: dict[str, Any], key: tuple[int, int], limit: float) -> Outcome:
         question = Question(*key, WORK, msgspec.Raw(msgspec.json.encode(work)))
@@ -244,11 +251,7 @@ class Runner:
             self._told({**work, "status": "queued"})
             return done._replace(status="queued")
         if outcome.how == _LOST:
-            is_cancelled = self._told({**work, "status": "cancelled"})
-            if is_cancelled:
-                self._keep_output(work, outcome, outcome.peak_memory)
-            else:
-                outcome.output.forget()
+            is_cancelled = self._told({**work, "status": "cancelled", **self._said(outcome, outcome.peak_memory)})
             return done._replace(status="cancelled" if is_cancelled else _LOST)
         memory, kept = outcome.peak_memory, Kept({}, (), keeps_output=True)
         if outcome.how == "done":
@@ -262,22 +265,16 @@ class Runner:
         else:
             ended = {**work, "status": "failure", "error": _error(outcome, limit)}
             done = done._replace(status="failure", error=ended["error"])
-        if not self._told(ended):
-            outcome.output.forget()
+        if not self._told({**ended, **self._said(outcome, memory, keeps_output=kept.keeps_output)}):
             return done._replace(status=_LOST)
         kept.remove()
-        if kept.keeps_output:
-            self._keep_output(work, outcome, memory)
-        else:
-            outcome.output.forget()
-            self._store.note_run(work["id"], work["run"], peak_memory=memory)
         return done
 
-    def _keep_output(self, work: Mapping[str, Any], outcome: Outcome, memory: int | None) -> None:
-        try:
-            self._store.note_run(work["id"], work["run"], stdout=self._output(outcome.output), peak_memory=memory)
-        except ClxError as error:
-            log.warning("the output of work %s could not be kept: %s", work["id"], error)
+    def _said(self, outcome: Outcome, memory: int | None, *, keeps_output: bool = True) -> dict[str, Any]:
+        """What the run has said and taken, to be told with its end."""
+        output = self._output(outcome.output) if keeps_output else ""
+        outcome.output.forget()
+        return {SAID: {"output": output, "peak_memory": memory}}
 
     def _output(self, output: Output) -> str:
         if self._artifacts is not None:
