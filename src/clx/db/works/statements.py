@@ -58,7 +58,8 @@ LEAVE_RESULTS = "UPDATE works SET in_results = 0 WHERE job_id = ?"
 ENTER_RESULTS = "UPDATE works SET in_results = 1 WHERE job_id = ? AND in_results = 0 RETURNING job_id"
 MOVED = (
     "UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN (SELECT job_id FROM works WHERE in_bucket = 1 "
-    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) LIMIT :n) "
+    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) "
+    "AND (stop IS NULL OR stop <= :before) LIMIT :n) "
     "RETURNING job_id"
 )
 """What has ended for good goes from a bucket to the results."""
@@ -90,7 +91,8 @@ STATUS_OF_ALL = "SELECT status, count(*) FROM works WHERE in_bucket = 1 GROUP BY
 BUCKETS = "SELECT DISTINCT pipeline FROM works WHERE in_bucket = 1 ORDER BY pipeline"
 RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
-    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries ORDER BY job_id LIMIT :n"
+    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries "
+    "AND (stop IS NULL OR stop <= :before) ORDER BY job_id LIMIT :n"
 )
 OVERDUE = (
     f"SELECT w.job_id {FROM} WHERE w.status = 'running' AND w.in_bucket = 1 AND j.state = 'running' "
