@@ -18,7 +18,7 @@ test moves it, and a simulation runs the very same object.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Container, Sequence
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -49,6 +49,7 @@ class Ticket:
         deadline: when it has to be answered; 0: whenever.
         priority: 1 is first; only among those without a deadline.
         rows: how many rows it has, of a model that takes batches.
+        kind: only requests of the same kind run in one batch: those whose rows look alike.
         due: by what it stands in the queue; the scheduler's.
         executor: for whom it waits, or who runs it; None: it was not accepted, or is done. The scheduler's.
     """
@@ -59,6 +60,7 @@ class Ticket:
     deadline: int = 0
     priority: int = 3
     rows: int = 1
+    kind: Hashable = None
     due: int = 0
     executor: int | None = None
 
@@ -161,6 +163,18 @@ class Scheduler:
         """Nanoseconds that a batch of *size* rows takes; 0: unknown."""
         known = self._estimates.get(model)
         return 0 if known is None else known.of(size)
+
+    def hung(self, now: int, beyond: int) -> list[int]:
+        """The workers whose batch has taken more than *beyond* nanoseconds longer than expected."""
+        return [
+            executor
+            for executor, its in self._executors.items()
+            if its.running is not None and now - its.started > its.running.expected + beyond
+        ]
+
+    def holders(self, model: str) -> Sequence[int]:
+        """The workers that hold *model*."""
+        return self._holders.get(model, ())
 
     def waiting(self, executor: int) -> int:
         """How many requests wait for a worker."""
@@ -328,7 +342,9 @@ class Scheduler:
         tickets, rows = [head], head.rows
         for at in range(place + 1, len(queue)):
             each = queue[at]
-            if each.model == head.model and rows + each.rows <= known.preferred and each.number not in taken:
+            if each.model != head.model or each.kind != head.kind or each.number in taken:
+                continue
+            if rows + each.rows <= known.preferred:
                 tickets.append(each)
                 rows += each.rows
                 if rows == known.preferred:
