@@ -6,10 +6,12 @@ One event loop, no inference in it, no task and no thread for a request.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
 
+from clx.serving.estimates import WARM_UPS
 from clx.serving.failures import Refusal
 from clx.serving.frames import (
     Done,
@@ -23,6 +25,7 @@ from clx.serving.frames import (
     Measured,
     Message,
     Unload,
+    Warm,
     specs,
     tensors,
 )
@@ -34,6 +37,8 @@ from clx.serving.tensors import Tensor
 
 Result = Callable[[Sequence[Tensor] | Refusal], None]
 """Is called once: with the outputs, or with why there are none."""
+PAUSE = 0.02
+"""Seconds after which a worker that is never free goes on with warm-ups all the same."""
 HANG = 30_000_000_000
 """Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
 
@@ -65,6 +70,8 @@ class Controller:
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0
+        self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
+        self._warmed: set[int] = set()  # workers that were asked for one
         self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
 
     # -- workers --------------------------------------------------------------------------------------
@@ -78,6 +85,8 @@ class Controller:
     def _gone(self, executor: int) -> None:
         now = monotonic_ns()
         del self.links[executor]
+        self._warming.pop(executor, None)
+        self._warmed.discard(executor)
         batch = self._batch_of.pop(executor, None)
         if batch is not None:
             del self._batches[batch]
@@ -97,14 +106,13 @@ class Controller:
         match message:
             case Done() | Failed():
                 self._ended(executor, message, rest)
-            case Measured(model=name):
-                for size, took in message.runs:
-                    self.scheduler.observe(name, size, took)
-                if message.done:
-                    self._loaded(executor, name)
+            case Measured():
+                self._measured(executor, message)
             case Loaded(model=name):
                 self._note(message)
                 self.scheduler.place(executor, name, message.largest)
+                self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
+                self._warm(executor)
             case LoadFailed(model=name, text=text):
                 self._failed_to_load(executor, name, text)
             case Hello(pid=pid):
@@ -160,6 +168,31 @@ class Controller:
         model.batches = told.largest > 1
         model.grown = max(model.grown, told.grown)
 
+    def _warm(self, executor: int) -> None:
+        """Have a worker go on with warm-ups, if there are any and none is asked for."""
+        waiting = self._warming.get(executor)
+        if waiting and executor not in self._warmed:
+            self._warmed.add(executor)
+            self.links[executor].send(Warm(*waiting[0]))
+
+    def _measured(self, executor: int, told: Measured) -> None:
+        self._warmed.discard(executor)
+        for took in told.runs:
+            self.scheduler.observe(told.model, told.size, took)
+        waiting = self._warming[executor]
+        name, size, left = waiting.popleft()
+        left -= len(told.runs)
+        if told.runs and left > 0:
+            waiting.append((name, size, left))
+        elif told.runs and self.scheduler.may_pay(name, size * 2):
+            waiting.append((name, size * 2, WARM_UPS))
+        else:
+            self._loaded(executor, name)
+        if self.scheduler.is_free(executor):
+            self._warm(executor)
+        else:  # who waits comes first, but not for ever
+            asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
+
     def _loaded(self, executor: int, name: str) -> None:
         self.models[name].state = "ready"
         told = self._loads.pop((executor, name), None)
@@ -172,6 +205,9 @@ class Controller:
             for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
                 _tell(ticket, Refusal("failed", text))
         model.state, model.reason = "failed", text
+        self._warmed.discard(executor)
+        self._warming[executor] = deque(each for each in self._warming.get(executor, ()) if each[0] != name)
+        self._warm(executor)
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
             told.set_exception(Refusal("malformed", f"model {name} cannot be loaded: {text}"))

@@ -43,6 +43,14 @@ class Unload(msgspec.Struct, tag="unload", array_like=True):
     model: str
 
 
+class Warm(msgspec.Struct, tag="warm", array_like=True):
+    """To a worker: run a model with a sample of *size* rows, at most so often, and not much longer than a moment."""
+
+    model: str
+    size: int
+    times: int
+
+
 class Infer(msgspec.Struct, tag="infer", array_like=True):
     """To a worker: run a batch."""
 
@@ -77,11 +85,11 @@ class LoadFailed(msgspec.Struct, tag="load failed", array_like=True):
 
 
 class Measured(msgspec.Struct, tag="measured", array_like=True):
-    """From a worker: warm-ups of a model, each a size and nanoseconds."""
+    """From a worker: how many nanoseconds runs with a sample took, one at least; none: it is not held any more."""
 
     model: str
-    runs: list[tuple[int, int]]
-    done: bool
+    size: int
+    runs: list[int]
 
 
 class Done(msgspec.Struct, tag="done", array_like=True):
@@ -99,7 +107,7 @@ class Failed(msgspec.Struct, tag="failed", array_like=True):
     text: str
 
 
-Message = Load | Unload | Infer | Hello | Loaded | LoadFailed | Measured | Done | Failed
+Message = Load | Unload | Warm | Infer | Hello | Loaded | LoadFailed | Measured | Done | Failed
 _encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(Message).decode
 

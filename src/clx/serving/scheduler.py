@@ -176,6 +176,16 @@ class Scheduler:
         """The workers that hold *model*."""
         return self._holders.get(model, ())
 
+    def is_free(self, executor: int) -> bool:
+        """Whether a worker runs nothing."""
+        its = self._executors.get(executor)
+        return its is not None and its.running is None
+
+    def may_pay(self, model: str, size: int) -> bool:
+        """Whether it is worth measuring batches of *size*: half of it was better than a quarter."""
+        known = self._estimates[model]
+        return size <= known.largest and known.preferred * 2 == size
+
     def waiting(self, executor: int) -> int:
         """How many requests wait for a worker."""
         return len(self._executors[executor].queue)
