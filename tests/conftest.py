@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.cgroup import group
 from tests.support.containers import client, engine, images
 from tests.support.postgresql import postgresql, server, shared_database, tables
 
-__all__ = ["client", "engine", "images", "postgresql", "server", "shared_database", "tables"]
+__all__ = ["client", "engine", "group", "images", "postgresql", "server", "shared_database", "tables"]
 
 TIERS = (
     *(
@@ -82,6 +83,9 @@ QUICK = (
     "cli/test_output.py",
     "cli/test_report_file.py",
     "cli/test_words.py",
+    "cli/test_buckets.py",
+    "cli/test_work.py",
+    "cli/test_work_workspace.py",
     "docs/test_reference.py",
     "platforms/test_seam.py",
     "jobtypes/drawio/test_answers.py",

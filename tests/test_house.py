@@ -32,7 +32,8 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ cli.project cli.work cli.work_display cli.work_options "
+                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
+                "cli.pipelines "
             ),
         ),
         (
@@ -132,8 +133,9 @@ UNTESTED = {
             "a part of the server: held through its application by tests/server, quick too",
             (
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
-                "server.api.waiters server.guard server.serving server.views.jobs server.views.live "
-                "server.views.logs server.views.overview"
+                "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
+                "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
+                "server.views.works server.views.work_filter server.giving"
             ),
         ),
         (

@@ -63,6 +63,8 @@ EXIT_STARTUP = 3
 """Workers, a tool they need, or the container engine could not start."""
 EXIT_DATABASE = 4
 """The job table could not be read or written."""
+EXIT_TIMEOUT = 124
+"""What was waited for has not ended in time (`clx work wait --timeout`)."""
 EXIT_INTERRUPTED = 130
 """Stopped by SIGINT (Ctrl-C)."""
 EXIT_TERMINATED = 143

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.cli.test_completion import offered
 from tests.support.scene import until
@@ -236,6 +237,7 @@ def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:
         (["forget", "add"], "That would remove the kept results: 1 of task:add:1.0.0.", "Type the same with --yes."),
         (["forget", "total", "-p", "numbers=[]"], "workflow:total keeps no results.", "Those of its tasks are kept"),
         (["forget", "nobody"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
+        (["forget", "nobody", "--trigger"], "There is no routine 'nobody'.", "There are: task:add:1.0.0."),
     ],
 )
 def test_wrong_input_is_told_with_what_to_do(shop: Path, arguments: list[str], fact: str, step: str) -> None:
@@ -375,6 +377,45 @@ def test_an_interrupt_cancels_the_run_and_all_that_it_called(shop: Path) -> None
     assert states(shop) == dict.fromkeys(("workflow:outer", "workflow:inner", "task:wait:1.0.0"), "cancelled")
     pid = int((shop / "flag.begun").read_text())
     until(partial(is_gone, pid))
+
+
+def in_a_group(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """As a shell starts it: in a process group of its own, to which a terminal sends what is typed."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "clx", "routines", *arguments], cwd=cwd, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def left_of(shop: Path) -> list[int]:
+    """Processes of a project."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            is_there = str(shop) in " ".join(each.cmdline()) or each.cwd() == str(shop)
+            if is_there and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each.pid)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_the_whole_group_of_a_run_leaves_nothing_behind(shop: Path, number: signal.Signals) -> None:
+    process = in_a_group("run", "outer", "-p", "flag=flag", cwd=shop)
+    until(lambda: (shop / "flag.begun").exists() and (shop / "flag.begun").read_text() != "")
+
+    os.killpg(process.pid, number)
+
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -number), err
+    assert "Traceback" not in err
+    until(lambda: left_of(shop) == [])
+    if number == signal.SIGINT:
+        assert set(states(shop).values()) == {"cancelled"}
+    (shop / "flag").touch()
+    assert clx("run", "outer", "-p", "flag=flag", cwd=shop).stdout == "2\n"
+    until(lambda: left_of(shop) == [])
+    with Queue.open(shop / ".clx" / "jobs.db") as queue:
+        assert not queue.search(state=["queued", "running"])
 
 
 def test_an_interrupt_of_a_run_here_leaves_its_task_to_the_next(shop: Path) -> None:

@@ -278,6 +278,23 @@ def test_a_trigger_after_what_is_no_routine_is_refused_where_it_stands(after: An
     assert refused.value.next_step == "Give the function, or its id: task:NAME:VERSION or workflow:NAME."
 
 
+def test_a_trigger_whose_target_takes_nothing_is_refused_where_it_stands() -> None:
+    with pytest.raises(UsageError, match=r"mourn has no argument for how task:first:1\.0\.0 has ended") as refused:
+
+        @define.trigger(after="task:first:1.0.0", on="failure")
+        @define.task(name="mourn", version="1.0.0")
+        def mourn() -> None: ...
+
+    assert refused.value.next_step == "Give it one: def mourn(ended): …"
+
+
+@pytest.mark.parametrize("bare", ["task", "workflow", "trigger"])
+def test_a_decorator_without_parentheses_says_how_it_is_written(bare: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        getattr(define, bare)(len)
+    assert refused.value.next_step.startswith(f"Write: @define.{bare}(")
+
+
 @pytest.mark.parametrize(("cron", "tz"), [("99 * * * *", "UTC"), ("0 6 31 2 *", "UTC"), ("0 6 * * *", "Europe/Berln")])
 def test_a_schedule_that_cannot_be_is_refused_where_it_stands(cron: str, tz: str) -> None:
     with pytest.raises(QueueError):

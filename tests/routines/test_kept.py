@@ -12,7 +12,7 @@ import pytest
 
 import clx
 from clx import NewJob, Queue, define
-from clx.errors import RoutineError
+from clx.errors import RoutineError, UsageError
 from clx.routines import registry, sources
 
 RUNS: list[object] = []
@@ -59,8 +59,6 @@ def test_a_known_call_needs_no_event_loop(
     monkeypatch.delattr(asyncio, "run")
     with clx.lifecycle(queue, remote=remote):
         assert triple(3).result() == 9
-        with pytest.raises(AttributeError):
-            triple(4).result()
 
 
 @pytest.mark.parametrize(
@@ -257,3 +255,11 @@ def test_a_job_of_another_pool_is_left_alone(queue: Queue) -> None:
     with clx.lifecycle(queue):
         assert a().result() == 5
     assert queue.get_many([other])[0].state == "queued"
+
+
+def test_a_program_does_not_wait_for_workers_of_a_table_that_is_not_there(tmp_path: Path) -> None:
+    mistyped = tmp_path / "jbos.db"
+    with pytest.raises(UsageError, match="no job table") as refused, clx.lifecycle(mistyped, remote=True):
+        pass
+    assert refused.value.next_step == f"Start some, which make it: clx routines work --db-path {mistyped}"
+    assert not mistyped.exists()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clx.artifacts.store import ArtifactStore
@@ -50,6 +51,21 @@ def test_what_is_large_is_told_by_its_size_or_read(tmp_path: Path) -> None:
     told = json.loads(canonical(["x" * 100] * 1000, list, "value", store))
     assert plain(told) == "(101 KiB)"
     assert plain(told, store) == ["x" * 100] * 1000
+
+
+def test_arrays_are_told_by_type_shape_and_first_elements(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    told = json.loads(canonical(np.arange(20.0).reshape(4, 5), Any, "value", store))
+    digest = told["$a"][3]
+    assert plain(told) == {"array": {"dtype": "<f8", "shape": [4, 5], "sha256": digest}}
+    first = [float(number) for number in range(10)]
+    assert plain(told, store) == {"array": {"dtype": "<f8", "shape": [4, 5], "first": first, "sha256": digest}}
+    odd = json.loads(canonical(np.array([np.nan, 1.0], "f4"), Any, "value", store))
+    assert plain(odd, store)["array"]["first"] == ["nan", 1.0]
+    empty = json.loads(canonical(np.zeros((0, 3), "u1"), Any, "value", store))
+    assert plain(empty, store)["array"]["first"] == []
+    text = json.loads(canonical(np.array(["a"]), Any, "value", store))
+    assert plain(text, store)["array"]["dtype"] == "<U1"
 
 
 @pytest.mark.parametrize("told", [{"$t": 3}, {"$o": []}, {"$file": "x"}, {"$large": 3}, {"$unknown": 1}, {"$m": [1]}])

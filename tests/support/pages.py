@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +97,22 @@ class Reader:
         if not url.startswith(f"{ORIGIN}/") or not path.is_file():
             return None
         return {"Content-Type": _TYPES.get(path.suffix, "application/octet-stream")}, path.read_bytes()
+
+
+RED = (192, 32, 32)
+
+
+def png(
+    width: int = 2, height: int = 2, colour: Callable[[int, int], tuple[int, int, int]] = lambda _x, _y: RED
+) -> bytes:
+    """A picture whose *colour* at each place from the left and the top is red, green and blue, each up to 255."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\x00\x00\x00"
+    rows = b"".join(b"\x00" + b"".join(bytes(colour(x, y)) for x in range(width)) for y in range(height))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _FAST = (
     "full_page_writes=off",
     "synchronous_commit=on",
     "shared_buffers=32MB",
-    "max_connections=200",
+    "max_connections=300",
 )
 
 

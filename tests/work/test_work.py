@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.serving import listening
 
 import clx
 from clx import Work
 from clx.db.jobs import Queue
-from clx.errors import LostRunError, QueueError, UsageError
+from clx.db.workers import WorkerTable
+from clx.errors import LostRunError, QueueError, ServerError, UsageError
 from clx.work.fields import FIELDS
 from clx.work.place import at, store
 
@@ -26,14 +29,25 @@ PAYLOAD = [
 """The fields of the system whose Works these are, in its order."""
 
 
-@pytest.fixture(params=["wal", "postgresql"])
+@pytest.fixture(params=["wal", "postgresql", "server", "server of postgresql"])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
-    """A queue in which this test's works lie."""
+    """A queue in which this test's works lie; used as it is, or by its server."""
     where: Any = tmp_path / "works.db"
-    if request.param == "postgresql":
+    if request.param.endswith("postgresql"):
         where = request.getfixturevalue("postgresql")
-    with Queue.open(where) as queue, at(queue):
+    with Queue.open(where) as queue, ExitStack() as stack:
+        if request.param.startswith("server"):
+            served = stack.enter_context(listening(queue))
+            stack.enter_context(at(served.url, token=served.secrets["admin"]))
+        else:
+            stack.enter_context(at(queue))
         yield queue
+
+
+def hand_back(queue: Queue) -> None:
+    """What was withdrawn waits again, as if whoever holds it had ended."""
+    for worker in WorkerTable(queue.database).list():
+        queue.release_worker(worker.id)
 
 
 def failed(work: Work) -> Work:
@@ -221,6 +235,36 @@ def test_a_deposit_gives_an_id_and_is_made_once(here: Queue) -> None:
     assert Work.get("unknown") is None
 
 
+def test_a_deposit_that_may_have_come_in_is_made_once_by_its_id(here: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, twin = Work("p", creation=5), Work("p", creation=5)
+    keeps = store()
+    deposit = keeps.deposit
+
+    def loses_its_answer(documents: Any) -> list[str]:
+        deposit(documents)
+        raise ServerError("nobody answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", loses_its_answer)
+        with pytest.raises(ServerError):
+            work.deposit()
+    assert work.deposit()
+    assert twin.deposit()  # alike, but another one
+    assert Work.count() == 2
+    with pytest.raises(QueueError, match="already"):
+        Work("q", id=work.id).deposit()
+    refused = Work("p", id=None)
+
+    def refuses(_: Any) -> list[str]:
+        raise QueueError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeps, "deposit", refuses)
+        with pytest.raises(QueueError):
+            refused.deposit()
+    refused.pipeline = "other"  # it was not deposited
+
+
 def test_withdrawing_by_what_is_asked_for(here: Queue) -> None:
     for fields in ({"tags": ["x"]}, {"event": [7]}, {"site": "aro"}, {"user": "me"}, {"priority": 1}, {"parent": "up"}):
         Work("p", **fields).deposit()
@@ -239,7 +283,7 @@ def test_a_late_update_is_a_lost_run(here: Queue) -> None:
     Work("p").deposit()
     late = Work.withdraw("p")
     assert late is not None
-    here.release_worker(here.worker_for(["work:p"]))
+    hand_back(here)
     again = Work.withdraw("p")
     assert again is not None
     late.results, late.status = {"a": 1}, "success"

@@ -165,6 +165,32 @@ def routine_names(context: click.Context, _parameter: click.Parameter, incomplet
     return _items(sorted(found), incomplete)
 
 
+def work_ids(*statuses: str) -> Completer:
+    """Offers works of these statuses, newest first; without statuses all."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from clx.db.jobs import Queue
+        from clx.db.works.searching import Condition, Search
+
+        asked = [Condition("status", "in", list(statuses))] if statuses else []
+        with _database(context) as database:
+            works = [each.document for each in Queue(database).works.find(Search(asked, limit=_NEWEST)).works]
+        found = [(work["id"], f"{work.get('pipeline')} {work['status']}") for work in works]
+        return _items(found, incomplete, _typed(context, parameter))
+
+    return complete
+
+
+def pipelines(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offers the pipelines of which there are works."""
+    from clx.db.jobs import Queue
+
+    with _database(context) as database:
+        works = Queue(database).works
+        found = {*works.buckets(), *works.results()}
+    return _items(((name, "") for name in sorted(found)), incomplete)
+
+
 def time_zones(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offers the time zones that this machine knows."""
     from zoneinfo import available_timezones

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,7 +53,7 @@ def show_logs(here: Here, job_id: int, follow: bool, format_: str) -> None:
             _follow(here, queue, job_id)
             return
         runs = [_told(here, queue, run) for run in queue.runs(job_id)]
-        lines = list(_lines(runs))
+        lines = list(run_lines(runs))
         running = _live(queue, job_id, 0)
         Output(
             {"job": job_id, "runs": runs, "running": running[1] or None}, [*lines, *filter(None, [running[1]])]
@@ -83,7 +83,8 @@ def _whole(here: Here, queue: Queue, run: dict[str, Any]) -> str:
         return f"{held}\n(its beginning is not here: {error})"
 
 
-def _lines(runs: list[dict[str, Any]]) -> Iterator[str]:
+def run_lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What runs have said, each below its number where there are several."""
     for run in runs:
         if run["output"]:
             if len(runs) > 1:

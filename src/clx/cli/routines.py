@@ -395,12 +395,13 @@ def _nearest_words(nearest: Any) -> Iterator[str]:
 @click.argument("name", metavar="NAME[:VERSION]", shell_complete=completing.routine_names)
 @parameter_options
 @module_option
+@click.option("--trigger", is_flag=True, help="Its trigger instead, until a worker has the routine again.")
 @click.option("--yes", is_flag=True, help="Without asking.")
 @about_database
 @format_option
 @verbose_option()
-def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: bool) -> Output:
-    """Remove kept results of a task, or of one call.
+def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], trigger: bool, yes: bool) -> Output:
+    """Remove kept results of a task, or of one call; or a trigger.
 
     Whoever asks next runs it again.
 
@@ -409,6 +410,7 @@ def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: b
       clx routines forget train:0.0.1
       clx routines forget train --param lr=0.1 --param epochs=100
       clx routines forget train --yes --format json
+      clx routines forget announce --trigger
     """
     from clx.db.jobs import Queue
     from clx.db.results import kept_counts
@@ -418,6 +420,10 @@ def forget(here: Here, name: str, given: Given, modules: tuple[str, ...], yes: b
         raise here.unknown(f"routine {shortened(name)}")
     with database:
         queue = Queue(database)
+        if trigger:
+            armed = [type_ for type_ in _types_called(queue, name) if queue.calls.disarm(type_)]
+            document = {"routines": armed, "key": None, "removed": len(armed)}
+            return Output(document, [f"{len(armed)} trigger(s) removed."])
         if given[0] or given[1]:
             types, key = _one_key(here, database, name, given, modules)
             count = queue.calls.forget(types[0], key)

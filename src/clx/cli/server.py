@@ -22,6 +22,7 @@ Examples:
   clx server --port 0 --db-path /data/clx_jobs.db       at a port that is free
   clx server --host 0.0.0.0 --ssl-certfile cert.pem --ssl-keyfile key.pem
   clx server --host 0.0.0.0 --behind-proxy              a proxy before it speaks TLS
+  clx server --workflow-ports                           clients of CHIME/FRB Workflow need no change
   clx server token add ci --role work
 
 \b
@@ -42,6 +43,7 @@ _NEEDED = ("starlette", "uvicorn", "httptools", "jinja2")
 @click.option("--behind-proxy", is_flag=True, help="Believe a proxy before it, which speaks TLS, who calls.")
 @click.option("--ssl-certfile", type=_FILE, metavar="FILE", help="A certificate, to speak TLS itself.")
 @click.option("--ssl-keyfile", type=_FILE, metavar="FILE", help="Its key, unless it is in the same file.")
+@click.option("--workflow-ports", is_flag=True, help="Listen besides where clients of Workflow call by themselves.")
 @click.option("--service", is_flag=True, hidden=True)
 @about_database
 @verbose_option()
@@ -67,6 +69,7 @@ def command(context: click.Context, /, here: Here, **options: Any) -> None:
         behind_proxy=options["behind_proxy"],
         certfile=options["ssl_certfile"],
         keyfile=options["ssl_keyfile"],
+        workflow_ports=options["workflow_ports"],
     )
     with open_or_make(here.resolved, here.path) as database:
         context.exit(serve(database, place, echo, as_service=options["service"]))

@@ -1,17 +1,19 @@
-"""``clx work deposit|show``."""
+"""``clx work``: works deposited, found, waited for, changed; everything about one."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
+from clx.cli import completing
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
-from clx.cli.routine_options import texts, values
+from clx.cli.work_bulk import cancel, remove, retry
+from clx.cli.work_deposit import deposit
 from clx.cli.work_display import told
 from clx.cli.work_options import There, about_works
-from clx.errors import UsageError
+from clx.cli.work_search import search
+from clx.cli.work_wait import logs, wait
+from clx.cli.work_workspace import workspace
 
 
 @click.group("work")
@@ -21,68 +23,14 @@ def command() -> None:
     \b
     Examples:
       clx work deposit --pipeline detect --param threshold=5 --tag night
+      clx work search --pipeline detect --status failure
       clx work show 68b1c2d3e4f5a6b7c8d9e0f1
+      clx work retry --pipeline detect --ended-since 2h
     """
 
 
-@command.command("deposit")
-@click.option("--pipeline", metavar="NAME", help="What it is for; who withdraws works asks by this name.")
-@click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE",
-              help="A parameter: 5, true, [1, 2] as JSON reads them, all else a text. Repeatable.")  # fmt: skip
-@click.option("--param-json", metavar="JSON", help="Parameters as a JSON object; @FILE reads them from there.")
-@click.option("--event", "event", type=int, multiple=True, metavar="N", help="An event. Repeatable.")
-@click.option("--tag", "tags", multiple=True, metavar="TEXT", help="A tag. Repeatable.")
-@click.option("--group", "group", multiple=True, metavar="TEXT", help="A group. Repeatable.")
-@click.option("--site", metavar="SITE", help="Where it is to be done. [default: WORK_SITE, else local]")
-@click.option("--user", metavar="USER", help="Whose it is. [default: the login name]")
-@click.option("--parent", metavar="ID", help="What it is a part of.")
-@click.option("--priority", type=click.IntRange(1, 5), metavar="N", help="5 is withdrawn first. [default: 3]")
-@click.option("--timeout", type=int, metavar="SECONDS", help="How long one attempt may take. [default: 3600]")
-@click.option("--retries", type=click.IntRange(0, 5), metavar="N", help="Attempts in all. [default: 2]")
-@about_works
-@format_option
-@verbose_option()
-def deposit(
-    there: There, pipeline: str | None, params: tuple[str, ...], param_json: str | None, **fields: Any
-) -> Output:
-    """Put works into the buckets of their pipelines, and print their ids.
-
-    \b
-    Examples:
-      clx work deposit --pipeline detect --param threshold=5 --param site=aro --tag night --event 42
-      clx work deposit --pipeline detect --param-json '{"window": [0, 10]}' --format json
-    """
-    from clx.work.work import Work
-
-    if pipeline is None:
-        raise UsageError("No pipeline was named.", "Type: clx work deposit --pipeline NAME")
-    parameters = _parameters(params, param_json)
-    said = {name: list(each) if isinstance(each, tuple) else each for name, each in fields.items()}
-    work = Work(pipeline, parameters=parameters or None, **{name: each for name, each in said.items() if each})
-    with there.make() as store:
-        ids = store.deposit([work.payload])
-    return Output({"ids": ids}, ids)
-
-
-def _parameters(params: tuple[str, ...], param_json: str | None) -> dict[str, Any]:
-    given, read = {name: _value(text) for name, text in texts(params).items()}, values(param_json)
-    if both := given.keys() & read.keys():
-        raise UsageError(f"The parameter {min(both)!r} is given twice.", "Give each once.")
-    return given | read
-
-
-def _value(text: str) -> Any:
-    """What JSON reads in *text*, or the text."""
-    from clx.db.models import decode
-
-    try:
-        return decode(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-@command.command("show")
-@click.argument("work_id", metavar="ID")
+@click.command("show")
+@click.argument("work_id", metavar="ID", shell_complete=completing.work_ids())
 @about_works
 @format_option
 @verbose_option()
@@ -102,3 +50,7 @@ def show(there: There, work_id: str) -> Output:
             raise there.unknown(work_id)
         runs = store.runs(work_id)
     return Output({**found.document, "job": found.job_id, "runs": runs}, told(found.document, runs))
+
+
+for each in (deposit, search, show, wait, logs, cancel, retry, remove, workspace):
+    command.add_command(each)

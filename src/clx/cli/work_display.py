@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clx.cli.output import duration, table
-from clx.settings.problems import shortened
 from clx.visible import visible_line
 
 _WHAT = 200
@@ -69,7 +68,8 @@ def _what(work: Mapping[str, Any]) -> str:
     parts += [_pairs(work["parameters"])] if work.get("parameters") else []
     error = work.get("error") if work["status"] == "failure" else None
     came = str(error.get("message", "")) if isinstance(error, Mapping) else _pairs(work.get("results"))
-    return shortened(f"{'; '.join(parts)}{' → ' if parts and came else ''}{came}", _WHAT)
+    said = visible_line(f"{'; '.join(parts)}{' → ' if parts and came else ''}{came}")
+    return said if len(said) <= _WHAT else f"{said[:_WHAT]}…"
 
 
 def _pairs(values: Any) -> str:

@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 THREADS = 4
-"""Threads that ask the table for one queue; a fifth looks for those who wait."""
+"""Threads that ask the table for one queue, unless it is said otherwise."""
 _CLOSES_IN = 5.0
 """Seconds that closing waits for a table that somebody else keeps locked."""
 
@@ -53,16 +53,17 @@ class AsyncQueue:
 
     Args:
         where: as :meth:`clx.db.jobs.Queue.open` takes it; or an open queue, which stays open.
+        threads: ask the table, each by a connection of its own; another one looks for those who wait, unless it is one.
         options: as :class:`~clx.db.database.Database` takes them.
     """
 
-    def __init__(self, where: Queue | str | Any, **options: Any) -> None:
+    def __init__(self, where: Queue | str | Any, *, threads: int = THREADS, **options: Any) -> None:
         self._where = where
         self._options = options
         self._queue = where if isinstance(where, Queue) else None
         self._opening = threading.Lock()
-        self._calls = ThreadPoolExecutor(THREADS, "clx-async")
-        self._looks = ThreadPoolExecutor(1, "clx-wait")
+        self._calls = ThreadPoolExecutor(threads, "clx-async")
+        self._looks = self._calls if threads == 1 else ThreadPoolExecutor(1, "clx-wait")
         self._waiters: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiters] = WeakKeyDictionary()
         self._closed = False
         self._ends_at = float("inf")
@@ -185,7 +186,7 @@ class AsyncQueue:
         self._require_open()
         found = self._waiters.get(loop)
         if found is None:
-            found = self._waiters[loop] = Waiters(queue, partial(self._run, self._looks))
+            found = self._waiters[loop] = Waiters(queue, partial(self._run, self._looks), looks_itself=True)
         return found
 
     async def _call(self, body: Callable[Concatenate[Queue, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

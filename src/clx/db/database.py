@@ -126,6 +126,15 @@ class Database(ABC):
     def waiting_until(self, is_over: Callable[[], bool]) -> AbstractContextManager[None]:
         """Within it this thread waits for the locks of others only until *is_over*, asked now and again."""
 
+    def write_at_once(self, name: str, body: Callable[[Transaction], T]) -> tuple[T] | None:  # noqa: ARG002
+        """As :meth:`write`, for who must not wait: None, and nothing was done, where it may take more than moments."""
+        return None
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a short look takes less time than to ask a thread for it."""
+        return False
+
     @abstractmethod
     def require_writable(self) -> float:
         """See that a transaction can begin now, after one wait where :meth:`write` has several.
@@ -156,6 +165,9 @@ class Database(ABC):
     @abstractmethod
     def connection(self) -> Any:
         """This thread's connection, opened now where it has none."""
+
+    def let_go(self) -> None:  # noqa: B027
+        """Close this thread's connection to a server, where others may want its place; it is opened again when used."""
 
     @abstractmethod
     def faults(self) -> list[str]:

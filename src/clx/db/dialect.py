@@ -254,6 +254,7 @@ class Dialect(ABC):
             f"AND value IN ({self.texts('values')}) LIMIT :most) AS found"
         )
         """How many works have one of some labels, as far as that matters."""
+        self.known_by_ids = f"{works.KNOWN_BY_IDS}{ids}"
         self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
         self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
         self.works_to_change = (

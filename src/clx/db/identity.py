@@ -14,6 +14,9 @@ from pathlib import Path
 
 from clx.platforms import system
 
+BY_LEASE = "by-lease"
+"""The identity of whoever cannot end: what it holds is held by the leases of its jobs alone."""
+
 
 def machine() -> str:
     """What tells this installation of a system from others; empty where nobody can tell, as in many containers."""

@@ -47,7 +47,9 @@ class Rescuer:
                 if (is_certain or leases.is_still_over(lease))
                 and tx.execute(tx.sql.unrenewed, (lease.job_id, lease.until)).fetchone()
             ]
-            beside_others = {lease: bool(tx.execute(sql.HOLDS_OTHERS, (lease.worker,)).fetchone()[0]) for lease in lost}
+            beside_others = {
+                lease: bool(tx.execute(sql.HOLDS_OTHERS, {"worker": lease.worker}).fetchone()[0]) for lease in lost
+            }
             return [
                 lease.job_id
                 for lease, innocent in beside_others.items()

@@ -6,6 +6,8 @@ Times are parameters everywhere; nothing here asks the database for the time.
 
 from __future__ import annotations
 
+from clx.db.identity import BY_LEASE
+
 NO_TIME = 9223372036854775807
 """Later than every moment: no deadline, a lease without an end."""
 CLAIMED_LAST = 100
@@ -297,4 +299,8 @@ IMPLAUSIBLE = (
 UNRENEWED = "SELECT 1 FROM jobs WHERE id = ? AND lease_until = ?"
 """Whether a lease ends when it was seen to end; whose it is now, the fence of the rescue asks."""
 HELD_BY = "SELECT id, run FROM jobs WHERE state = 'running' AND worker_id = ?"
-HOLDS_OTHERS = "SELECT count(*) > 1 FROM jobs WHERE state = 'running' AND worker_id = ?"
+HOLDS_OTHERS = (
+    "SELECT count(*) > 1 FROM jobs WHERE state = 'running' AND worker_id = :worker "
+    f"AND NOT EXISTS (SELECT 1 FROM workers WHERE id = :worker AND identity = '{BY_LEASE}')"
+)
+"""Whether a worker has more than one, of which one may be its end; who holds by lease alone has no end."""

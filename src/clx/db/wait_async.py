@@ -80,10 +80,14 @@ class Waiters:
     Args:
         queue: the jobs.
         call: runs a function in a thread.
+        looks_itself: looks at a few jobs within the loop, where that takes less than asking a thread to do it.
     """
 
-    def __init__(self, queue: Lookup, call: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    def __init__(
+        self, queue: Lookup, call: Callable[..., Coroutine[Any, Any, Any]], *, looks_itself: bool = False
+    ) -> None:
         self._queue = queue
+        self._looks_itself = looks_itself and queue.database.is_at_hand
         self._call = call
         self._by_id: dict[int, set[_Wait]] = {}
         self._fresh: set[int] = set()
@@ -202,7 +206,11 @@ class Waiters:
             self._fresh.clear()
             effort = 0.0
             if fresh or others:
-                ended, live, effort = await self._call(self._look, fresh, others, self._followed())
+                followed = self._followed()
+                if self._looks_itself and len(fresh) + len(others) + len(followed) <= FEW:
+                    ended, live, effort = self._look(fresh, others, followed)
+                else:
+                    ended, live, effort = await self._call(self._look, fresh, others, followed)
                 self._tell(ended, live)
             looked_for = loop.time() - began
             if is_due:
@@ -279,6 +287,7 @@ class Ears:
         self._is_awake = False
         self._sleeper: asyncio.Future[None] | None = None
         self._bells: dict[str, Bell] = {}
+        self._heard: set[Bell] = set()  # of which the loop tells when they ring
         self._is_deaf = False
         self.rung = True
         self.tune(names)
@@ -302,14 +311,20 @@ class Ears:
         self._is_deaf = False
         rung, self.rung = self.rung, False
         for bell in self._bells.values():
-            bell.silence()
-            self._forget(bell)  # its descriptor may be one that listens anew
-            if bell.fileno() >= 0:
-                with suppress(NotImplementedError):  # this loop hears no sockets
-                    self._loop.add_reader(bell.fileno(), partial(self._ring, bell))
-                    continue
-            self._is_deaf = True
+            if bell.silence():  # its descriptor is one that listens anew
+                self._forget(bell)
+            if not (bell in self._heard or self._hear(bell)):
+                self._is_deaf = True
         return rung
+
+    def _hear(self, bell: Bell) -> bool:
+        """Have the loop tell when a bell rings; false where it cannot."""
+        if bell.fileno() >= 0:
+            with suppress(NotImplementedError):  # this loop hears no sockets
+                self._loop.add_reader(bell.fileno(), partial(self._ring, bell))
+                self._heard.add(bell)
+                return True
+        return False
 
     async def wait(self, seconds: float) -> None:
         """Until a bell rings or somebody wakes, or for *seconds*."""
@@ -351,6 +366,7 @@ class Ears:
         self.wake()
 
     def _forget(self, bell: Bell) -> None:
+        self._heard.discard(bell)
         if bell.fileno() >= 0:
             with suppress(NotImplementedError):
                 self._loop.remove_reader(bell.fileno())

@@ -109,10 +109,10 @@ class WorkerSide(Lookup):
         """Whether a claim could find something: a read, so that idle workers never take the write lock.
 
         Args:
-            told: a bell has rung; from a server, who found something there the last time need not look.
+            told: a bell has rung; who found something there the last time need not look.
         """
         database = self.database
-        if told and self._was_first and database.is_served:
+        if told and self._was_first:
             return True
         if any(database.is_claimable(pool, type_) for type_ in types):
             return True

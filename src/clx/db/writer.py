@@ -69,6 +69,16 @@ class Writer:
             self._database.require_in_place()
         return value
 
+    def write_at_once(self, name: str, body: Callable[[Transaction], T]) -> tuple[T] | None:
+        """As :meth:`write`, for who must not wait: None, and nothing was done, where it takes more than moments."""
+        try:
+            value = self._database.write_at_once(name, body)
+        except _IN_THE_WAY:  # who takes the time to wait hears of it, or does away with it
+            return None
+        if value is not None and name in _ACKNOWLEDGED:
+            self._database.require_in_place()
+        return value
+
     def _write(self, name: str, body: Callable[[Transaction], T]) -> T:
         try:
             return self._database.write(name, body)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from clx.expressions.tokens import EXPRESSION_LIMIT, ExpressionError, Token, tokens
@@ -174,9 +174,9 @@ class Template:
         try:
             found = [part if isinstance(part, str) else part.value(scope) for part in self._parts]
         except ExpressionError as error:
-            where = f"{self.place}: " if self.place else ""
-            fact = f"{where}{shortened(self.text)}: {error.fact}"
-            raise ExpressionError(fact, error.next_step, error.offset) from None
+            detail = f"{shortened(self.text)}: {error.fact}"
+            fact = f"{self.place}: {detail}" if self.place else detail
+            raise ExpressionError(fact, error.next_step, error.offset, detail) from None
         if self.is_whole:
             return found[0]
         told = [_told(each) for each in found]
@@ -215,14 +215,24 @@ def parse_condition(text: str, place: str = "") -> Template:
     Raises:
         ExpressionError: it is none, or there is something around it.
     """
-    braced = OPENING in text
-    try:
-        found = parse(text if braced else f"{OPENING}{text}}}}}", place)
-    except ExpressionError as error:
-        raise ExpressionError(error.fact, error.next_step, error.offset - (0 if braced else len(OPENING))) from None
+    if OPENING not in text:
+        return _bare(text, place)
+    found = parse(text, place)
     if not found.is_whole:
         raise ExpressionError("there is text around the expression", f"Write {OPENING} … }}}} and nothing else.", 0)
     return found
+
+
+def _bare(text: str, place: str) -> Template:
+    before = len(OPENING)
+    try:
+        found = parse(f"{OPENING}{text}}}}}", place)
+    except ExpressionError as error:
+        raise ExpressionError(error.fact, error.next_step, error.offset - before) from None
+    if not found.is_whole:
+        raise ExpressionError("the braces close nothing", f"Write {OPENING} before it.", text.find("}}"))
+    references = tuple(Reference(each.path, each.offset - before) for each in found.references)
+    return replace(found, text=text, references=references)
 
 
 class _Parser:

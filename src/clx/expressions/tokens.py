@@ -35,11 +35,13 @@ class ExpressionError(UsageError):
 
     Args:
         offset: the character of the text at which it goes wrong, from 0.
+        detail: the fact without the place that it begins with, if it does.
     """
 
-    def __init__(self, fact: str, next_step: str, offset: int) -> None:
+    def __init__(self, fact: str, next_step: str, offset: int, detail: str = "") -> None:
         super().__init__(fact, next_step)
         self.offset = offset
+        self.detail = detail or fact
 
 
 class Token(NamedTuple):

@@ -32,6 +32,9 @@ _OTHERWISE = re.compile(
 )
 _LONGEST_NAME = 128
 
+Path = tuple[str | int, ...]
+"""Where something stands: ``("steps", 0, "work", "event")``."""
+
 
 class Spot(NamedTuple):
     """A place within a scalar."""
@@ -53,8 +56,8 @@ class PipelineReader(Reader):
         self._source = source
         self._lines = text.splitlines()
         self._warnings: dict[tuple[int, int, str], Problem] = {}
-        self.nodes: dict[tuple[str | int, ...], Node] = {}
-        self.found: list[tuple[Template, Node, tuple[str | int, ...]]] = []
+        self.nodes: dict[Path, Node] = {}
+        self.found: list[tuple[Template, Node, Path]] = []
 
     # -- what is noted ---------------------------------------------------------------------------------
 
@@ -65,6 +68,11 @@ class PipelineReader(Reader):
     def warnings(self) -> tuple[Problem, ...]:
         """What may be a mistake, in the order of the document."""
         return tuple(self._warnings[key] for key in sorted(self._warnings))
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether anything is wrong so far."""
+        return bool(self._problems)
 
     def finish(self) -> None:
         """Raise what was noted.
@@ -217,9 +225,7 @@ class PipelineReader(Reader):
             node = spelled
         return self.mapping(node, subject, allowed, required)
 
-    def _name_of(
-        self, values: Mapping[str, Node], key: str, subject: str, path: tuple[str | int, ...], usual: str
-    ) -> str:
+    def _name_of(self, values: Mapping[str, Node], key: str, subject: str, path: Path, usual: str) -> str:
         if key not in values:
             return usual
         node = self.nodes[path] = values[key]
@@ -252,7 +258,7 @@ class PipelineReader(Reader):
             return 1.0
         return float(value)
 
-    def _runs_on(self, node: Node, path: tuple[str | int, ...]) -> tuple[str, ...]:
+    def _runs_on(self, node: Node, path: Path) -> tuple[str, ...]:
         self.nodes[path] = node
         if node.kind == "mapping":  # of version 1: it said how containers are run
             self.warn(node, "runs_on is a mapping, which nothing reads", "Write deployments, and name one here.")
@@ -262,7 +268,7 @@ class PipelineReader(Reader):
         names = [each.strip() for each in self.text(node, "runs_on").split(",")]
         return tuple(dict.fromkeys(each for each in names if each))
 
-    def _condition(self, node: Node, path: tuple[str | int, ...]) -> Condition | None:
+    def _condition(self, node: Node, path: Path) -> Condition | None:
         text = self.text(node, "if").strip()
         if text in OUTCOMES or not text:
             return Condition(text) if text else None
@@ -315,7 +321,7 @@ class PipelineReader(Reader):
         self.list(values["deployments"], "deployments", lambda _: None)
         return tuple(found)
 
-    def _deployment(self, node: Node, path: tuple[str | int, ...]) -> Deployment:
+    def _deployment(self, node: Node, path: Path) -> Deployment:
         values = self._known(node, "a deployment", _DEPLOYMENT_KEYS, ("name",))
         self.nodes[path] = node
         sleep = self.value(values["sleep"], "sleep") if "sleep" in values else None
@@ -346,7 +352,7 @@ class PipelineReader(Reader):
                 self.problem(values["ram"], f"ram cannot be {quoted(found['ram'])}", "Write 512M, or 4G.")
         return found
 
-    def _matrix(self, node: Node, path: tuple[str | int, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _matrix(self, node: Node, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         self.nodes[path] = node
         if node.kind != "mapping":
             self.wrong_kind(node, "matrix", "a mapping (key: value)", "Write name: [value, value].")
@@ -360,9 +366,7 @@ class PipelineReader(Reader):
             plain[key], axes[key] = self._both(value, path)
         return plain, axes
 
-    def _work(
-        self, node: Node | None, subject: str, path: tuple[str | int, ...]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _work(self, node: Node | None, subject: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """The fields of works, as they are written, and with templates."""
         if node is None:
             return {}, {}
@@ -377,7 +381,7 @@ class PipelineReader(Reader):
             plain[key], fields[key] = self._both(value, (*path, key))
         return plain, field_names(fields)
 
-    def _both(self, node: Node, path: tuple[str | int, ...]) -> tuple[Any, Any]:
+    def _both(self, node: Node, path: Path) -> tuple[Any, Any]:
         """The value of a node, as it is written, and with templates."""
         if node.kind == "list":
             both = [self._both(item, path) for item in node.items]

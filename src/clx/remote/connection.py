@@ -45,6 +45,8 @@ class Connection:
         token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
         self._pool = make_pool(url, token, ca_file=ca_file, insecure=insecure, maxsize=16, retries=_RETRIES)
         self.url = url.rstrip("/")
+        self._path = f"{urlsplit(self.url).path}/api/v1"
+        self._host = self._pool.connection_from_url(self.url)  # looked up once: each call would take as long for it
 
     def call(
         self,
@@ -69,12 +71,12 @@ class Connection:
             ServerError: the server does not answer, or is none of CLX.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        url = f"{self.url}/api/v1{quote(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
+        where = f"{self._path}{quote(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
         sent = None if body is None else encode(body).encode()
         more = {} if sent is None else {"content-type": "application/json"}
         try:
-            answer = self._pool.request(
-                method, url, body=sent, headers={**self._pool.headers, **more},
+            answer = self._host.urlopen(
+                method, where, body=sent, headers={**self._pool.headers, **more}, retries=_RETRIES,
                 timeout=urllib3.Timeout(connect=10, read=wait + _LINGER), redirect=False,
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:
@@ -86,6 +88,11 @@ class Connection:
     def close(self) -> None:
         """Close its connections."""
         self._pool.clear()
+
+
+def was_lost(error: ServerError) -> bool:
+    """Whether a call failed because no answer came, so that what it asked for may have been done."""
+    return isinstance(error.__cause__, urllib3.exceptions.HTTPError)
 
 
 def make_pool(

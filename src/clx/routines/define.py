@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from clx.errors import UsageError
@@ -41,6 +42,21 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Routine[P, R]: ...
 
 
+def _with_parentheses(make: Callable[P, R]) -> Callable[P, R]:
+    """See that a decorator is called before it decorates: it cannot do without what it is told."""
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args:
+            name = make.__name__
+            told = "after=…" if name == "trigger" else 'name="…", version="0.0.1"' if name == "task" else 'name="…"'
+            raise UsageError(f"@define.{name} was given no arguments by name.", f"Write: @define.{name}({told})")
+        return make(*args, **kwargs)
+
+    return made
+
+
+@_with_parentheses
 def task(
     *,
     name: str,
@@ -71,6 +87,7 @@ def task(
     return made
 
 
+@_with_parentheses
 def workflow(
     *,
     name: str,
@@ -120,6 +137,7 @@ def _decorator(name: RoutineId, options: Options) -> Any:
     return of
 
 
+@_with_parentheses
 def trigger(
     *, after: Routine[..., Any] | str, on: Literal["success", "failure", "always"] = "success"
 ) -> Callable[[F], F]:
@@ -133,13 +151,17 @@ def trigger(
         on: how it must have ended.
 
     Raises:
-        UsageError: *after* is no id of a routine, or *on* another word.
+        UsageError: *after* is no id of a routine, *on* another word, or the function has no argument.
     """
     if on not in _ON:
         raise UsageError(f"on={on!r} is not possible.", f"Give one of {', '.join(_ON)}.")
     told = Trigger(after.id if isinstance(after, Routine) else check_after(after), on)
 
     def of(found: F) -> F:
+        if not inspect.signature(found).parameters:
+            name = getattr(found, "__name__", "It")
+            step = f"Give it one: def {name}({'result' if on == 'success' else 'ended'}): …"
+            raise UsageError(f"{name} has no argument for how {told.after} has ended.", step)
         if isinstance(found, Routine):
             found.trigger = told
         else:

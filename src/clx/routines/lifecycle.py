@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextvars import Token
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from clx.commands import SERVED
+from clx.errors import UsageError
 from clx.routines.context import ENGINE, Engine
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ class lifecycle:  # noqa: N801  (read as a verb: with clx.lifecycle(…))
             calls become jobs of workers (``clx routines work``, services), and are waited for.
 
     Raises:
-        DatabaseError, UsageError: as ``Queue.open``.
+        DatabaseError, UsageError: as ``Queue.open``; or workers are to take jobs from a file that is not there.
     """
 
     def __init__(self, queue: Queue | str | os.PathLike[str], *, remote: bool = False) -> None:
@@ -38,6 +42,8 @@ class lifecycle:  # noqa: N801  (read as a verb: with clx.lifecycle(…))
         if isinstance(self._where, Queue):
             queue = self._where
         else:
+            if self._remote:
+                _require_there(self._where)
             queue = self._opened = Queue.open(self._where)
         self._token = ENGINE.set(self._engine(queue))
         return self
@@ -50,9 +56,12 @@ class lifecycle:  # noqa: N801  (read as a verb: with clx.lifecycle(…))
         settings = resolve().settings
         files = open_store(queue.database.state.shared / "artifacts", settings.artifacts)
         if self._remote:
+            from clx.db.async_queue import THREADS
             from clx.routines.remote import Dispatcher, RemoteEngine
 
-            return RemoteEngine(Dispatcher(queue, files, artifacts_pool(queue.database.path, settings)))
+            pool = artifacts_pool(queue.database.path, settings)
+            queue.database.let_go()  # of those who wait there are many: from a server each keeps two connections
+            return RemoteEngine(Dispatcher(queue, files, pool, threads=1 if queue.database.is_served else THREADS))
         from clx.routines.local import KeptEngine
 
         return KeptEngine(queue, files)
@@ -70,3 +79,13 @@ class lifecycle:  # noqa: N801  (read as a verb: with clx.lifecycle(…))
 
     async def __aexit__(self, *exc: Any) -> None:
         self.__exit__(*exc)
+
+
+def _require_there(where: str | os.PathLike[str]) -> None:
+    """See that a file is there, from which workers are to take jobs: nobody would ever look into a mistyped one."""
+    path = Path(where)
+    if "://" not in str(where) and not path.name.endswith(SERVED) and not path.exists():
+        raise UsageError(
+            f"There is no job table {path}, so no workers can be waited for.",
+            f"Start some, which make it: clx routines work --db-path {shlex.quote(str(path))}",
+        )

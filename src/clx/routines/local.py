@@ -67,6 +67,7 @@ class KeptEngine(HereEngine):
             (now,) = self._queue.get_many([job_id])
             if not now.is_live:
                 return outcome(routine, now, self._files)
+            self._queue.database.let_go()  # a thread of its own looks meanwhile
             await self._queue.wait_async([job_id], timeout=_LOOK_AGAIN)
 
     async def _do(self, routine: Routine[..., Any], job: Job) -> tuple[Any, RoutineError | None]:

@@ -6,6 +6,8 @@ No class is needed for it, and nothing is imported; what it makes cannot be read
 from __future__ import annotations
 
 import json
+import math
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
 
 _LONGEST, _SHORT = 200, 60
 """Characters of a value in a line of its own, and of an argument."""
+_PREVIEW = 10
+"""Elements of an array that are shown."""
+_FORMS = {
+    "|b1": "?", "|i1": "b", "|u1": "B", "<i2": "h", "<u2": "H", "<i4": "i", "<u4": "I", "<i8": "q", "<u8": "Q",
+    "<f2": "e", "<f4": "f", "<f8": "d",
+}  # fmt: skip
+"""How :mod:`struct` calls types of elements."""
 
 
 def plain(told: Any, files: ArtifactStore | Any | None = None) -> Any:
@@ -53,9 +62,28 @@ def _paired(data: Any, files: Any) -> Any:
     return {key if isinstance(key, str) else json.dumps(key, ensure_ascii=False): value for key, value in pairs}
 
 
-def _table(data: Any, _files: Any) -> Any:
+def _table(data: Any, files: Any) -> Any:
     kind, *more = data
-    return {"array" if kind == "npy" else str(kind): more}
+    if kind == "npy":
+        dtype, shape, digest = more
+        first = _first(dtype, shape, digest, files)
+        return {"array": {"dtype": dtype, "shape": shape, **first, "sha256": digest}}
+    (digest, size), name, *_ = more
+    return {"table": {"kind": name, "bytes": size, "sha256": digest}}
+
+
+def _first(dtype: Any, shape: list[int], digest: str, files: Any) -> dict[str, Any]:
+    """The first elements of an array, where they are plain numbers and can be read."""
+    form = _FORMS.get(dtype) if isinstance(dtype, str) else None
+    if files is None or form is None:
+        return {}
+    size, count = struct.calcsize(form), min(_PREVIEW, math.prod(shape))
+    data = b""
+    if count:
+        with files.reader(digest) as stream:
+            data = stream.read(size * count)
+    found = [value for (value,) in struct.iter_unpack(f"<{form}", data[: len(data) // size * size])]
+    return {"first": [value if math.isfinite(value) else str(value) for value in found]}
 
 
 _TAGS: dict[str, Callable[[Any, Any], Any]] = {

@@ -13,17 +13,18 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from clx.commands import SERVED
-from clx.db.async_queue import AsyncQueue
+from clx.db.async_queue import THREADS, AsyncQueue
 from clx.db.calls.models import Call as Asked
 from clx.db.calls.models import Entered, Recorded
 from clx.db.jobs import Job, Queue
+from clx.db.wait import wait_for_jobs
 from clx.db.workers import WorkerTable
 from clx.errors import ArtifactMissingError, ClxError, DatabaseError, LostRunError, ServerError, UnknownJobError
 from clx.routines.codecs import artifacts_of, canonical, restore_text
 from clx.routines.codecs.canonical import Files
 from clx.routines.context import RUNNING, name_of
 from clx.routines.performing import arguments_of, asked_of, job_of, kept_result, outcome, value_of
-from clx.routines.routine import Call
+from clx.routines.routine import Call, Routine
 from clx.routines.sources import warn_of_other_source, warn_of_other_worker
 
 R = TypeVar("R")
@@ -33,8 +34,12 @@ log = logging.getLogger("clx.routines")
 
 _ALONE_FOR = 5.0
 """Seconds that a program waits before it is told that nobody is there."""
+_ALONE = "No worker is there that runs %s; it waits. Start some: clx routines work"
 _AT_ONCE = 1000
 """Calls that are entered in one transaction, so that nobody waits for long."""
+
+_FEW = 8
+"""Calls that are entered within the loop where nobody else writes: that takes less than asking a thread to do it."""
 
 Waiting = list[tuple[Asked, "asyncio.Future[Entered]"]]
 
@@ -46,17 +51,19 @@ class Dispatcher:
         queue: the jobs.
         files: where large values are.
         pool: whose workers take them.
+        threads: ask the table.
     """
 
-    def __init__(self, queue: Queue, files: Files, pool: str) -> None:
+    def __init__(self, queue: Queue, files: Files, pool: str, *, threads: int = THREADS) -> None:
         self.queue = queue
         self.files = files
         self.pool = pool
-        self.table = AsyncQueue(queue)
+        self.table = AsyncQueue(queue, threads=threads)
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Parent | None, Waiting]] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_watching = False
         self._hits: dict[Parent, list[Asked]] = {}
+        self._is_at_hand = queue.database.is_at_hand
         self._is_here = not queue.database.path.name.endswith(SERVED)
 
     async def enter(self, parent: Parent | None, asked: Asked) -> Entered:
@@ -81,6 +88,8 @@ class Dispatcher:
     def _enter_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for parent, made in self._made.pop(loop, {}).items():
             waiting = self._unknown(parent, made) if self._is_here else made
+            if self._is_at_hand and len(waiting) <= _FEW and self._enter_here(parent, waiting):
+                continue
             for start in range(0, len(waiting), _AT_ONCE):
                 # in a context of its own: it is not that workflow's who happens to be the first, and to end first
                 entering = self._enter(parent, waiting[start : start + _AT_ONCE])
@@ -95,6 +104,30 @@ class Dispatcher:
         except ClxError as error:
             _fail(made, error)
             return []
+
+    def _enter_here(self, parent: Parent | None, waiting: Waiting) -> bool:
+        """Enter a few calls; false where that has to be waited for."""
+        if not waiting:
+            return True
+        hits = self._hits.get(parent, []) if parent is not None else []
+        try:
+            found = self.queue.calls.enter_at_once(parent, [each for each, _ in waiting], hits)
+        except ClxError as error:
+            _fail(waiting, error)
+            return True
+        if found is None:
+            return False
+        if parent is not None:
+            self._hits.pop(parent, None)
+        self._give(waiting, found)
+        return True
+
+    def _give(self, waiting: Waiting, found: list[Entered]) -> None:
+        for (_, entered), each in zip(waiting, found, strict=True):
+            if entered.done():
+                self._leave_all([each])
+            else:
+                entered.set_result(each)
 
     def _find(self, asked: list[Asked], queue: Queue) -> dict[str, Any]:
         return queue.calls.find(asked)
@@ -130,11 +163,7 @@ class Dispatcher:
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, entered), each in zip(waiting, done.found, strict=True):
-            if entered.done():
-                self._leave_all([each])
-            else:
-                entered.set_result(each)
+        self._give(waiting, done.found)
 
     def leave(self, job_id: int, mark: str) -> None:
         """A program waits no more; where that cannot be said, the job goes on as though it did."""
@@ -172,7 +201,7 @@ class Dispatcher:
             raise
         self._is_watching = is_alone  # told once
         if is_alone:
-            log.warning("No worker is there that runs %s; it waits. Start some: clx routines work", routine_id)
+            log.warning(_ALONE, routine_id)
 
     async def ended(self, job_id: int) -> Job:
         """The job once it has ended.
@@ -181,6 +210,24 @@ class Dispatcher:
             UnknownJobError: it is not in the table any more.
         """
         found = await self.table.ended(job_id)
+        if found is None:
+            raise UnknownJobError(job_id)
+        return found
+
+    def waited_for(self, routine_id: str, job_id: int) -> Job:
+        """As :meth:`ended`, for who has no event loop; says once that it waits for workers that there are none of.
+
+        Raises:
+            UnknownJobError: as there.
+        """
+        wait_for_jobs(self.queue, [job_id], _ALONE_FOR)
+        found = self.queue.get(job_id)
+        if found is not None and found.state in {"queued", "running"}:
+            if not self._is_watching and _is_alone(routine_id, job_id, self.queue):
+                self._is_watching = True  # told once
+                log.warning(_ALONE, routine_id)
+            wait_for_jobs(self.queue, [job_id], None)
+            found = self.queue.get(job_id)
         if found is None:
             raise UnknownJobError(job_id)
         return found
@@ -313,10 +360,34 @@ class RemoteEngine:
         return outcome(routine, ended, self._files)
 
     def at_once(self, call: Call[Any]) -> tuple[Any] | None:
-        """The kept result of a task that a program calls."""
-        if self._parent is not None or not call.routine.is_cached:
+        """The result of what a program calls, waited for in its thread; None in a workflow, which has a loop."""
+        if self._parent is not None:
             return None
-        return kept_result(self._dispatcher.queue, call, arguments_of(call, self._files), self._files)
+        arguments = arguments_of(call, self._files)
+        if call.routine.is_cached and (found := kept_result(self._dispatcher.queue, call, arguments, self._files)):
+            return found
+        self._files.share(artifacts_of(arguments))
+        asked = asked_of(call.routine, arguments, self._dispatcher.pool)
+        try:
+            return (self._waited_for(call.routine, asked),)
+        except ArtifactMissingError:  # of a result that was kept: made again
+            if asked.job.key is not None:
+                self._dispatcher.queue.calls.forget(call.routine.id, asked.job.key)
+            return (self._waited_for(call.routine, asked),)
+
+    def _waited_for(self, routine: Routine[..., Any], asked: Asked) -> Any:
+        [entered] = self._dispatcher.queue.calls.enter(None, [asked])
+        if entered.job_id is None:
+            warn_of_other_source(routine, entered.result)
+            return value_of(routine, entered.result, self._files)
+        try:
+            ended = self._dispatcher.waited_for(routine.id, entered.job_id)
+        except BaseException:
+            if entered.mark is not None:
+                self._dispatcher.leave(entered.job_id, entered.mark)
+            raise
+        warn_of_other_worker(routine, ended.result)
+        return outcome(routine, ended, self._files)
 
     def _occurrence(self, name: str) -> int:
         running = RUNNING.get()

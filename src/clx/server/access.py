@@ -36,7 +36,9 @@ _LONG_PATIENCE = 5.0
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "x-csrf-token"
-_ONCE = ("host", "authorization", "content-length", "origin")
+ACCESS_HEADER = "x-access-token"
+"""By which clients of Workflow show their token."""
+_ONCE = ("host", "authorization", ACCESS_HEADER, "content-length", "origin")
 """Headers that a request has once: two could be read in two ways."""
 _ANYBODY = frozenset({("GET", "/healthz"), ("HEAD", "/healthz")})
 _WHO_BRINGS_A_TOKEN = frozenset({("GET", "/"), ("POST", "/login")})
@@ -248,6 +250,10 @@ def _secret(conn: HTTPConnection, cookie: str) -> tuple[str, str]:
             return base64.b64decode(value, validate=True).decode().partition(":")[2], "basic"
         except (binascii.Error, ValueError):
             return "", "basic"
+    if value := conn.headers.get(ACCESS_HEADER, ""):
+        return value.strip(), "bearer"
+    if kind and not value:  # clients of Workflow send the token alone
+        return kind, "bearer"
     return conn.cookies.get(cookie, ""), "cookie"
 
 

@@ -42,6 +42,9 @@ from clx.server.views.page import Pages
 from clx.server.views.rendering import Renderer
 from clx.server.views.sections import Parts, Section
 from clx.server.views.standard import SECTIONS
+from clx.server.wire import buckets, pipelines, ports, results
+from clx.server.wire.exchange import Exchange
+from clx.server.wire.holder import Holder
 
 SWEEP = 1.0
 """Seconds between two looks for schedules that are due."""
@@ -85,6 +88,7 @@ class Application(Starlette):
         self.artifacts = Artifacts(ArtifactStore(queue.database.state.shared / "artifacts"))
         mounted = [
             *mounts,
+            *self._wire(queue),
             Mount("/cas", self.artifacts, role="work", largest=None),
             Mount("/api/v1", self.api.router, role="read"),
         ]
@@ -102,6 +106,7 @@ class Application(Starlette):
                 *pages.routes(Parts(queue, self._threads)),
             ],
             middleware=[
+                *([Middleware(ports.Ports, main=place.port)] if place.workflow_ports else []),
                 Middleware(_Frame, requests=requests),
                 Middleware(ExceptionMiddleware, handlers={Exception: pages.refuse}),
                 Middleware(AuthenticationMiddleware, backend=_access(queue, place, self._threads)),
@@ -110,6 +115,15 @@ class Application(Starlette):
             lifespan=_live,
         )
         self.router.redirect_slashes = False
+
+    def _wire(self, queue: Queue) -> list[Mount]:
+        """What clients of Workflow call; each call says which role it needs."""
+        holder = Holder(queue)
+        served = ((ports.BUCKETS, buckets.CALLS), (ports.RESULTS, results.CALLS), (ports.PIPELINES, pipelines.CALLS))
+        return [
+            Mount(path, Exchange(queue, self._threads, self.api.memory, calls, holder), role="read")
+            for path, calls in served
+        ]
 
     def stop(self) -> None:
         """End what has no end by itself: the server was told to end."""
@@ -149,6 +163,8 @@ async def _live(app: Application) -> AsyncIterator[None]:
 def _access(queue: Queue, place: Place, threads: DatabaseThreads) -> Access:
     book = TokenBook(TokenTable(queue.database), threads) if place.tokens else None
     hosts = LOOPBACK_NAMES | {place.host.lower()} if place.is_loopback and not place.behind_proxy else None
+    if hosts is not None and place.workflow_ports:
+        hosts |= ports.ALSO_CALLED
     return Access(book, hosts=hosts, behind_proxy=place.behind_proxy, cookie=f"clx-{place.port}")
 
 

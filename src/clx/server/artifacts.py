@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from typing import IO
 
 import msgspec
 from starlette.datastructures import Headers
@@ -24,6 +22,7 @@ from clx.artifacts.store import ArtifactStore
 from clx.artifacts.uploads import InUseError, OffsetError, Upload, Uploads
 from clx.errors import ArtifactError
 from clx.server.answers import JSON, Refusal
+from clx.server.giving import MEDIA, PIECE, give, opened
 
 LARGEST = 16 << 30
 """Bytes that an artifact may have."""
@@ -31,12 +30,8 @@ MOST_ASKED = 10_000
 """Digests that one call may ask about."""
 RESERVE = 64 << 20
 """Bytes that uploads leave free on the disk: the job table may lie there, too."""
-_PIECE = 1 << 20
 _LARGEST_QUESTION = MOST_ASKED * 90
 _NAME = re.compile("/([0-9a-f]{64})")
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_MEDIA = "application/octet-stream"
-_FOREVER = "private, max-age=31536000, immutable"
 
 
 class Artifacts:
@@ -71,7 +66,7 @@ class Artifacts:
             try:
                 answer = await self._take(found[1], headers, receive)
             except Refusal as refusal:
-                if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > _PIECE:
+                if not headers.get("content-length", "").isdecimal() or int(headers["content-length"]) > PIECE:
                     refusal.headers["connection"] = "close"  # who sends much need not send all of it
                 raise
             await answer(scope, receive, send)
@@ -116,31 +111,10 @@ class Artifacts:
         try:
             if "no-cache" in headers.get("cache-control", "").lower():  # somebody got other bytes than the name says
                 await asyncio.to_thread(self._store.require_whole, digest)
-            stream, size, data = await asyncio.to_thread(self._open, digest, method)
+            found = await asyncio.to_thread(opened, self._store, digest, method)
         except ArtifactError as error:
             raise await self._absent(digest, headers) from error
-        with stream:
-            tag = f'"{digest}"'
-            told = {"etag": tag, "accept-ranges": "bytes", "cache-control": _FOREVER}
-            if _names(headers.get("if-none-match", ""), tag):
-                await _send_bytes_of(stream, 0, 0, 304, told, send)
-                return
-            asked = _asked_range(headers, size, tag) if method == "GET" else None
-            begin, end = asked or (0, size)
-            if asked is not None:
-                told["content-range"] = f"bytes {begin}-{end - 1}/{size}"
-            told |= {"content-type": _MEDIA, "content-length": str(end - begin)}
-            count, status = 0 if method == "HEAD" else end - begin, 200 if asked is None else 206
-            if data:
-                await _send_at_once(data[begin:end], status, told, send)
-            else:
-                await _send_bytes_of(stream, begin, count, status, told, send)
-
-    def _open(self, digest: str, method: str) -> tuple[IO[bytes], int, bytes]:
-        """An object to read, its size, and its bytes where they are few and wanted."""
-        stream = self._store.reader(digest)
-        size = os.fstat(stream.fileno()).st_size
-        return stream, size, stream.read() if method == "GET" and size <= _PIECE else b""
+        await give(found, digest, method, headers, send, {"content-type": MEDIA})
 
     async def _absent(self, digest: str, headers: Mapping[str, str]) -> Refusal:
         """That it is not there; with how much of it is, and first of all with whether there would be room."""
@@ -159,7 +133,7 @@ class Artifacts:
         length = headers.get("content-length", "")
         offset = _offset(headers)
         is_last = headers.get("upload-complete", "?1") != "?0"
-        if offset is None and is_last and length.isdecimal() and int(length) <= min(_PIECE, self._largest):
+        if offset is None and is_last and length.isdecimal() and int(length) <= min(PIECE, self._largest):
             return await self._take_at_once(digest, int(length), receive)
         if await asyncio.to_thread(self._has, digest, _whole_size(headers)):
             return _kept(digest, 200)
@@ -216,7 +190,7 @@ class Artifacts:
                 waiting += piece
                 if upload.offset + len(waiting) > self._largest:
                     raise self._too_large()
-                if len(waiting) >= _PIECE:
+                if len(waiting) >= PIECE:
                     if writing is not None:
                         await writing
                     writing = asyncio.create_task(asyncio.to_thread(self._write, upload, waiting))
@@ -249,7 +223,7 @@ class Artifacts:
 
 
 def _kept(digest: str, status: int) -> Response:
-    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=_MEDIA)
+    return Response(status_code=status, headers={"etag": f'"{digest}"'}, media_type=MEDIA)
 
 
 def _no_room(fact: str) -> Refusal:
@@ -296,47 +270,3 @@ def _offset(headers: Mapping[str, str]) -> int | None:
     if not text.isdecimal() or len(text) > 18:
         raise Refusal(400, "Upload-Offset is no number of bytes.", "Send what HEAD told.")
     return int(text)
-
-
-def _names(header: str, tag: str) -> bool:
-    return header.strip() == "*" or tag in [each.strip().removeprefix("W/") for each in header.split(",")]
-
-
-def _asked_range(headers: Mapping[str, str], size: int, tag: str) -> tuple[int, int] | None:
-    """First byte and the one after the last; None where all is to be sent (RFC 9110, 14.2: several ranges may be)."""
-    found = _RANGE.fullmatch(headers.get("range", "").strip())
-    if found is None or found[0] == "bytes=-" or headers.get("if-range", tag).strip() != tag:
-        return None
-    first, last = found[1], found[2]
-    if first and last and int(first) > int(last):
-        return None
-    begin = int(first) if first else max(0, size - int(last))
-    end = min(int(last) + 1, size) if first and last else size
-    if begin >= size:
-        raise Refusal(416, f"It has {size} bytes.", "Ask for some of them.", content_range=f"bytes */{size}")
-    return begin, end
-
-
-async def _send_at_once(data: bytes, status: int, headers: Mapping[str, str], send: Send) -> None:
-    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": told})
-    await send({"type": "http.response.body", "body": data})
-
-
-async def _send_bytes_of(
-    stream: IO[bytes], begin: int, count: int, status: int, headers: Mapping[str, str], send: Send
-) -> None:
-    """Answer with *count* bytes from *begin* on."""
-
-    def read() -> bytes:
-        return stream.read(min(count, _PIECE))
-
-    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": told})
-    if not count:
-        await send({"type": "http.response.body", "body": b""})
-        return
-    stream.seek(begin)
-    while count and (data := await asyncio.to_thread(read)):  # less comes only of a file that somebody cuts
-        count -= len(data)
-        await send({"type": "http.response.body", "body": data, "more_body": count > 0})

@@ -18,6 +18,7 @@ class Place:
         tokens: whether a caller must have one.
         behind_proxy: whether a proxy before it speaks TLS, and tells who calls.
         certfile, keyfile: the server's own certificate and its key.
+        workflow_ports: whether it listens besides where clients of Workflow call, on this machine.
     """
 
     host: str = "127.0.0.1"
@@ -26,12 +27,18 @@ class Place:
     behind_proxy: bool = False
     certfile: Path | None = None
     keyfile: Path | None = None
+    workflow_ports: bool = False
 
     def __post_init__(self) -> None:
         if not self.tokens and (not self.is_loopback or self.behind_proxy):
             raise UsageError(
                 "Without tokens only this machine may be answered: --no-token goes with --host 127.0.0.1 alone.",
                 "Leave out --no-token, and make tokens: clx server token add NAME --role R",
+            )
+        if self.workflow_ports and self.certfile:
+            raise UsageError(
+                "Clients of Workflow speak plain HTTP at their ports: --workflow-ports goes without a certificate.",
+                "Leave out --workflow-ports, and name https://HOST:PORT/workflow/buckets to the clients.",
             )
         if not (self.is_loopback or self.certfile or self.behind_proxy):
             raise UsageError(

@@ -17,10 +17,46 @@ MOST_CONNECTIONS = 1000
 HEADER_BYTES = 32 * 1024
 HEADER_SECONDS = 10.0
 """Seconds from the opening of a connection, or the first byte of a request, to the end of its headers."""
+_LARGE = 64 * 1024
+"""Bytes that are sent without waiting for more."""
 STILL_SECONDS = 30.0
 """Seconds for which a reader may take nothing of what was sent."""
 REST_SECONDS = 5.0
 """Seconds that the rest of a body may take once its answer is there: nobody reads it any more."""
+
+
+class _Together:
+    """A transport that sends what is written in one step of the event loop at once.
+
+    Head and body of an answer are two writes; sent one by one, each would cost the server a system call, and wake who
+    waits for them twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Have *data* sent with what else is written now."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+        if len(data) > _LARGE:
+            self._send()
+
+    def _send(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """Close it once all was sent."""
+        self._send()
+        self._transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -37,7 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody has connected."""
-        super().connection_made(transport)
+        together = _Together(transport, self.loop)
+        super().connection_made(together)  # type: ignore[arg-type]
         # asyncio does so only where the listener names its protocol; head and body of an answer are two writes, and
         # without this the second one would wait 40 ms for the first one to be acknowledged
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,6 +9,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from clx.server.place import Place, url_of
 from clx.server.protocol import BoundedProtocol
 from clx.server.views.sections import Section
 from clx.server.views.standard import SECTIONS
+from clx.server.wire.ports import listeners, told
 
 TOKEN_FILE = "server-token"  # noqa: S105  (a file's name)
 FIRST = "first"
@@ -74,17 +77,21 @@ def serve(
         StartupError: the port is taken.
         UsageError: there is no such host, or the certificate cannot be used.
     """
-    with bound(place) as listener:
+    with bound(place) as listener, _others(listener, place) as others:
         port = listener.getsockname()[1]
-        place = Place(place.host, port, place.tokens, place.behind_proxy, place.certfile, place.keyfile)
+        place = replace(place, port=port)
         served = Application(Queue(database), place, mounts=mounts, sections=sections)
         server = Server(configured(served, place), served)
         if as_service:
             threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
         for line in _announced(database, place, as_service=as_service):
             say(line)
-        server.run(sockets=[listener])
+        server.run(sockets=[listener, *others])
     return EXIT_DONE
+
+
+def _others(main: socket.socket, place: Place) -> AbstractContextManager[list[socket.socket]]:
+    return listeners(main) if place.workflow_ports else nullcontext([])
 
 
 def _end_with_parent(server: Server) -> None:
@@ -149,6 +156,8 @@ def _not_bound(place: Place, error: OSError) -> StartupError | UsageError:
 def _announced(database: Database, place: Place, *, as_service: bool) -> Iterator[str]:
     """Where it is, and how one gets in."""
     yield f"CLX serves {database.name} at {url_of(place)} (pid {os.getpid()}); Ctrl-C ends it."
+    if place.workflow_ports:
+        yield told()
     if not place.tokens:
         yield "Whoever is on this machine may do everything: no token is wanted."
         return

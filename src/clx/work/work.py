@@ -14,25 +14,28 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from clx.db.models import decode
+from clx.db.works.models import new_id
 from clx.db.works.searching import Search, conditions
 from clx.db.works.withdrawing import Asked
-from clx.errors import LostRunError, UsageError
+from clx.errors import DatabaseError, LostRunError, ServerError, UsageError
 from clx.settings.problems import did_you_mean, shortened
 from clx.work.fields import ALIASES, FIELDS, checked, known
 from clx.work.place import Where, store
+from clx.work.reading import read_entries
 
 if TYPE_CHECKING:
     from clx.db.works.models import Found
 
 _PAGE = 500
-_LARGEST_FILE = 64 << 20
 _TOLD_BY_ITS_PROGRAM = frozenset({"creation", "path", "tags", "group", "user", "site"})
 """What a stored Work that does not tell it does not get from the process that reads it."""
+_USUAL = {name: None if name in _TOLD_BY_ITS_PROGRAM else field.usual() for name, field in FIELDS.items()}
+_NEVER_CHANGED = frozenset({str, int, float, bool, type(None)})
 
 
 class Work:
@@ -104,7 +107,10 @@ class Work:
     @property
     def payload(self) -> dict[str, Any]:
         """Its fields as a mapping: what is stored, and sent to servers."""
-        return {name: decode_of(value) for name, value in self._values.items()}
+        return {
+            name: value if value.__class__ in _NEVER_CHANGED else decode_of(value)
+            for name, value in self._values.items()
+        }
 
     @property
     def is_live(self) -> bool:
@@ -147,29 +153,19 @@ class Work:
         """The Work that a file says, JSON or YAML.
 
         Raises:
-            UsageError: it cannot be read, or is neither; or as :meth:`from_dict`.
+            UsageError: it cannot be read, is neither, or has several; names the place. Or as :meth:`from_dict`.
         """
-        place = Path(path)
-        try:
-            if place.stat().st_size > _LARGEST_FILE:
-                raise UsageError(f"{place} is too large for a work.", "Keep large data in files of its own.")
-            text = place.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{place} cannot be read: {error}.", "Name a file of JSON or YAML.") from None
-        if place.suffix.lower() == ".json":
-            return cls.from_json(text, where=where)
-        import yaml
-
-        try:
-            found = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UsageError(f"{place} is no YAML: {shortened(str(error), 200)}.", "Correct it.") from None
-        return cls.from_dict(found, where=where)
+        found = read_entries(path)
+        if len(found) != 1:
+            raise UsageError(f"{os.fspath(path)} has {len(found)} works.", "Type: clx work deposit --file FILE")
+        return cls.from_dict(found[0].document, where=where)
 
     # -- its life -------------------------------------------------------------------------------------
 
     def deposit(self, return_ids: bool = False) -> bool | list[str]:
         """Put it into the bucket of its pipeline; it has an id and can be found when this returns.
+
+        Where it is not known whether it was (a server's answer was lost), it may be called again: it is put in once.
 
         Args:
             return_ids: return a list with its id instead of True.
@@ -180,7 +176,15 @@ class Work:
         """
         if self.status != "created" and self._values["id"] is not None:
             raise UsageError(f"The work {self.id} was deposited before.", "Make another Work, or use retry().")
-        ids = self._store().deposit([self.payload])
+        given = self._values["id"]
+        self._values = {**self._values, "id": given or new_id(round(time.time() * 1000))}
+        try:
+            ids = self._store().deposit([self.payload])
+        except (DatabaseError, ServerError):
+            raise  # it may be there: who deposits it again does so by the same id
+        except BaseException:
+            self._values = {**self._values, "id": given}
+            raise
         self._values = {**self._values, "id": ids[0], "status": "queued", "attempt": 0}
         return ids if return_ids else True
 
@@ -391,7 +395,12 @@ def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: names the field that cannot be that.
     """
-    values = {name: checked(name, given[name]) if name in given else field.usual() for name, field in FIELDS.items()}
+    values = dict(_USUAL)
+    for name in _TOLD_BY_ITS_PROGRAM:
+        if name not in given:
+            values[name] = FIELDS[name].usual()
+    for name, value in given.items():
+        values[name] = checked(name, value)
     _check_together(values)
     return values
 

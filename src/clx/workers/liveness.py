@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from clx.db.database import Database
-from clx.db.identity import is_ours_to_judge
+from clx.db.identity import BY_LEASE, is_ours_to_judge
 from clx.db.mark_dead import mark_worker_dead
 from clx.db.models import Job
 from clx.db.workers import WorkerRow, WorkerTable
@@ -64,6 +64,8 @@ def judge(
     """
     if row.ended_at is not None:
         return Verdict(row.state, row.reason or "")
+    if row.identity == BY_LEASE:
+        return Verdict(row.state)
     found = _by_process(row, now)
     if found is None and jobs is not None:
         found = by_engine(row, now, jobs, containers) or _by_heartbeat(row, now, jobs) or _by_job(row, now, jobs, job)

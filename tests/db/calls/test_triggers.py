@@ -243,3 +243,14 @@ def test_what_is_called_and_what_triggers_are_different_things(queue: Queue) -> 
     queue.finish(*parent, {"value": 1})
 
     assert queue.stats()[REPORT] == {"queued": 1}
+
+
+def test_a_trigger_that_was_taken_away_fires_no_more_until_a_worker_has_it_again(queue: Queue) -> None:
+    queue.calls.register([_routine()])
+    assert queue.calls.disarm(REPORT)
+    assert not queue.calls.disarm(REPORT)
+    _end(queue, "succeeded")
+    assert _queued(queue) == []
+    queue.calls.register([_routine()])
+    _end(queue, "succeeded")
+    assert len(_queued(queue)) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.routines.tasks.conftest import Shop, await_gone, is_gone
+from tests.support.cgroup import Group
 from tests.support.scene import until
 
 from clx.artifacts.store import ArtifactStore
@@ -191,3 +192,24 @@ def test_the_memory_of_a_run_is_its_own(open_shop: Shop) -> None:
     small = peak("add", a=1)
     assert peak("grows", mib=200) > small + (180 << 20)
     assert peak("add", a=1) < small + (50 << 20)
+
+
+def test_a_task_that_the_kernel_kills_for_want_of_memory_fails_alone(open_shop: Shop, group: Group) -> None:
+    """In a real group with a limit: its worker, which is in none, and the tasks after it are unharmed."""
+    child = psutil.Process(open_shop.value("whoami"))
+    keeper = child.parent()
+    assert keeper is not None
+    group.limit(300 << 20)
+    for process in (keeper, child):  # children that follow are in it, too
+        group.take(process.pid)
+    try:
+        failed = open_shop.do("grows", mib=600, options={"max_runs": 2})
+        error = failed.error or {}
+        assert (failed.state, failed.run, error["type"]) == ("failed", 2, "WorkerDied")
+        assert error["message"] == "Its process was killed by SIGKILL, probably out of memory."
+        assert error["next_step"] == f"Look at its output: clx jobs logs {failed.id}"
+        assert open_shop.value("add", a=1) == 2
+        assert open_shop.processes[0].poll() is None
+    finally:
+        for pid in (keeper.pid, *(each.pid for each in keeper.children(recursive=True))):
+            group.leave(pid)

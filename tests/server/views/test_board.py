@@ -14,7 +14,19 @@ from clx.db.models import NewJob, Success, Unreadable
 from clx.db.workers import register_this_process
 from clx.server.views.board import Board, Counted
 from clx.server.views.graph import drawn
-from clx.server.views.telling import as_json, in_path, in_short, length, machine_time, moment, number, size
+from clx.server.views.telling import (
+    as_json,
+    in_path,
+    in_short,
+    length,
+    machine_time,
+    milliseconds,
+    moment,
+    number,
+    size,
+    type_address,
+    work_address,
+)
 
 
 def test_what_takes_long_is_counted_beside_and_seldom() -> None:
@@ -68,7 +80,11 @@ def test_the_last_hour_by_type(queue: Queue) -> None:
         (size(3.5 * 1024 * 1024), "3.5 MiB"), (moment(0), "1970-01-01 00:00:00 UTC"), (moment(None), ""),
         (moment(10**30), ""), (machine_time(1), "1970-01-01T00:00:00.001+00:00"), (as_json(Unreadable("{x")), "{x"),
         (in_short({"type": "E", "message": "one\ntwo"}), "E: one"), (in_short({"kind": "silent"}), "silent"),
-        (in_short(None), ""), (in_path("a b/ä\ud800"), "a%20b%2F%C3%A4%3F"),
+        (in_short(None), ""), (type_address("a b"), "/jobs?type=a%20b"),
+        (type_address("work:a b"), "/works?pipeline=a%20b"), (work_address("6b0d-x_1"), "/works/6b0d-x_1"),
+        (work_address("file"), "/works/one?id=file"), (work_address("a/b"), "/works/one?id=a%2Fb"),
+        (str(milliseconds(1.5)), "1500"), (str(milliseconds("x")), "None"), (str(milliseconds(1e300)), "None"),
+        (in_path("a b/ä\ud800"), "a%20b%2F%C3%A4%3F"),
     ],
 )  # fmt: skip
 def test_values_are_told(told: str, text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.pages import Reader, reader
+from tests.support.pages import Reader, png, reader
 
 from clx.db.calls.models import Call
 from clx.db.jobs import Queue
@@ -19,7 +19,9 @@ from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
 from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
+from clx.db.works.withdrawing import Asked
 from clx.jobtypes import browser as browser_module
+from clx.server.views.work_files import artifacts_of
 
 PATIENCE = 60.0
 
@@ -128,7 +130,41 @@ def fill(queue: Queue) -> dict[str, int]:
     queue.calls.enter((job.id, job.run), [Call("fit", 0, NewJob("task:fit:1")), Call("plot", 0, NewJob("task:plot:1"))])
     batch, _ = queue.enqueue_batch([NewJob("notebook", {"deck": "one"}), NewJob("pdf")], NewJob("site"), name="course")
     queue.schedules.add(Schedule("nightly", "0 2 * * *", NewJob("render", {"file": "all"})), replace=True)
+    fill_works(queue)
     return {"flow": flow, "failed": jobs[6].id, "running": jobs[8].id, "batch": batch}
+
+
+def waterfall(x: int, y: int) -> tuple[int, int, int]:
+    """A pulse that comes later at lower frequencies, in noise."""
+    delay = 40 + 180 * (y / 180) ** 2
+    light = min(255, int(40 + 60 * ((x * 7919 + y * 104729) % 97) / 97 + 215 * max(0.0, 1 - abs(x - delay) / 9)))
+    return (light, int(light * 0.85), 255 - light)
+
+
+def fill_works(queue: Queue) -> None:
+    """Works of a night at a telescope."""
+    if queue.works.get("localised") is not None:
+        return
+    works = [
+        {"pipeline": "detect", "user": "ada", "site": "chime", "event": [9000 + n], "tags": ["night", "frb"],
+         "parameters": {"beam": n, "dm": 349.2 + n}}
+        for n in range(6)
+    ]  # fmt: skip
+    queue.works.deposit(works)
+    for n in range(3):
+        work = queue.works.withdraw(Asked(("detect",)))
+        assert work is not None
+        error = {"type": "ValueError", "message": "the scan has no header", "traceback": "Traceback …\nValueError\n"}
+        ending = {"status": "failure", "retries": 1, "error": error} if n == 2 else {"status": "success"}
+        queue.works.update([{**work, **ending, "results": {"snr": 11.5 + n}}])
+    digest = artifacts_of(queue).put_bytes(png(320, 180, waterfall))
+    plots = [{"name": "waterfall.png", "path": "20261130/localise/waterfall.png", "digest": digest, "bytes": 9000}]
+    products = [{"name": "events.h5", "path": "20261130/localise/events.h5", "digest": digest, "bytes": 73400320}]
+    files = {"artifacts": {"plots": plots, "products": products}, "plots": ["waterfall.png"]}
+    queue.works.deposit([{**works[0], **files, "pipeline": "localise", "id": "localised", "creation": 1.7e9}])
+    work = queue.works.withdraw(Asked(("localise",)))
+    assert work is not None
+    queue.works.update([{**work, "progress": None, "results": {"ra": 128.4, "dec": 7.5, "fit": {"chi2": [1.1, 0.9]}}}])
 
 
 def test_what_happens_is_shown_by_itself(site: Site) -> None:
@@ -245,6 +281,7 @@ def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
     site.enter("admin")
     addresses = (
         "/", "/jobs", f"/jobs/{ids['failed']}", f"/jobs/{ids['running']}", "/workflows", f"/workflows/{ids['flow']}",
+        "/works", "/works?store=buckets&tag=night", "/works/localised",
         "/schedules", "/schedules/one?name=nightly", "/workers", "/builds", f"/builds/{ids['batch']}",
     )  # fmt: skip
     for mode in ("light", "dark"):
@@ -269,7 +306,7 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
     ids = fill(site.queue)
     site.enter("admin")
     said: list[str] = []
-    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}"):
+    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}", "/works/localised"):
         site.browser.call(
             "Page.addScriptToEvaluateOnNewDocument",
             source="window.broken = []; document.addEventListener('securitypolicyviolation',"
@@ -281,3 +318,46 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
         until(lambda: site.js("document.getElementById('live').textContent") == "Live")
         said += site.js("window.broken")
     assert said == []
+    assert until(lambda: site.js("document.querySelector('.plots img').naturalWidth")) == 320
+
+
+def test_works_are_found_chosen_and_removed_by_keys(site: Site) -> None:
+    ids = site.queue.works.deposit([{"pipeline": "by keys", "event": n, "retries": 1} for n in range(3)])
+    site.enter("admin")
+    for key in ("g", "k"):
+        site.browser.press(key)
+    until(lambda: site.js("location.pathname") == "/works")
+    site.open("/works?pipeline=by+keys")
+    for key in ("j", "j", "j", "x"):  # the first row is that of the pipeline
+        site.browser.press(key)
+    chosen = until(lambda: site.js("[...document.querySelectorAll('.choose:checked')].map(box => Number(box.value))"))
+    site.queue.works.deposit([{"pipeline": "by keys", "event": 9}])
+    until(lambda: site.js("document.querySelectorAll('main .choose').length") == 4)
+    site.browser.press("c")
+    until(lambda: site.js("document.getElementById('ask').open"))
+    site.js("document.getElementById('ask-yes').click(); 0")
+    until(lambda: site.js("document.getElementById('told').textContent") == "Done: 1 of 1.")
+    until(lambda: "cancelled" in site.js("document.querySelector('table.jobs tbody').innerText"))
+    site.js("document.querySelector('table.jobs .choose').click(); 0")
+    site.js(
+        "[...document.querySelectorAll('main button')].find(b => b.textContent === 'Delete all that fit').click(); 0"
+    )
+    until(lambda: site.js("document.getElementById('ask').open"))
+    site.js("document.getElementById('ask-yes').click(); 0")
+    until(lambda: site.js("document.getElementById('told').textContent") == "4 changed.")
+    until(lambda: "None." in site.js("document.querySelector('table.jobs tbody').innerText"))
+    assert len(chosen) == 1
+    assert [site.queue.works.get(each) for each in ids] == [None] * 3
+    (work_id,) = site.queue.works.deposit([{"pipeline": "by keys"}])
+    site.browser.press("/")
+    for key in work_id:
+        site.browser.press(key)
+    site.browser.press("Enter")
+    until(lambda: site.js("location.pathname") == f"/works/{work_id}")
+    until(lambda: site.js("document.getElementById('live')?.textContent") == "Live")
+    site.queue.works.withdraw(Asked(("by keys",)))
+    until(lambda: "running" in site.text())
+    site.js("[...document.querySelectorAll('main button')].find(b => b.textContent === 'Delete').click(); 0")
+    until(lambda: site.js("document.getElementById('ask').open"))
+    site.js("document.getElementById('ask-yes').click(); 0")
+    until(lambda: site.js("location.pathname + location.search") == "/works")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable, register_this_process
+from clx.db.works.withdrawing import Asked as Withdrawal
 from clx.errors import DatabaseBusyError
 from clx.server.place import Place
 from clx.server.views import events
@@ -26,6 +28,7 @@ from clx.server.views.bulk import Change, change_some
 from clx.server.views.rendering import Shown
 from clx.server.views.sections import Asked, Section, View
 from clx.server.views.standard import SECTIONS
+from clx.server.views.work_files import artifacts_of
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{ 7*7 }}\u2028&amp;"""
 BROWSER = {"accept": "text/html"}
@@ -80,17 +83,42 @@ def filled(queue: Queue) -> dict[str, int]:
     queue.schedules.add(Schedule("nightly", "0 2 * * *", NewJob(HOSTILE, {"x": HOSTILE})))
     queue.schedules.run("nightly")
     queue.pause(HOSTILE)
+    work = hostile_works(queue)
     assert job.worker_id is not None
     return {
         "failed": failed, "done": done, "waiting": waiting, "flow": flow, "called": called, "batch": batch,
-        "worker": job.worker_id,
+        "worker": job.worker_id, "work": work,
     }  # fmt: skip
+
+
+def hostile_works(queue: Queue) -> int:
+    """Works of a hostile client; the number of the job of one."""
+    said: dict[str, Any] = dict.fromkeys(("user", "site", "path", "function"), HOSTILE)
+    said |= {name: [HOSTILE, 7] for name in ("tags", "group", "event", "parent", "products", "plots", "command")}
+    said |= {"parameters": {HOSTILE: HOSTILE, "deep": {HOSTILE: [HOSTILE]}}, "config": {HOSTILE: HOSTILE}}
+    file = {"name": HOSTILE, "path": HOSTILE, "bytes": 1, "digest": artifacts_of(queue).put_bytes(b"GIF89a")}
+    other = {**file, "digest": artifacts_of(queue).put_bytes(HOSTILE.encode())}
+    said["artifacts"] = {"plots": [file, other, HOSTILE], "products": [other], "logs": [{**other, "bytes": HOSTILE}]}
+    odd: dict[str, Any] = {"artifacts": {"plots": {HOSTILE: 1}}, "plots": {HOSTILE: 1}, "parameters": [HOSTILE]}
+    odd |= {"results": HOSTILE, "creation": 10.0**11, "tags": [], "products": HOSTILE}
+    queue.works.deposit([{"pipeline": HOSTILE, "id": "failed", **said}, {"pipeline": "p", "id": "odd", **odd}])
+    queue.works.deposit([{"pipeline": "p", "id": HOSTILE}])
+    work = queue.works.withdraw(Withdrawal((HOSTILE,)))
+    assert work is not None
+    error = {"type": HOSTILE, "message": HOSTILE, "traceback": HOSTILE}
+    queue.works.update([{**work, "status": "failure", "retries": 1, "error": error, "results": {HOSTILE: HOSTILE}}])
+    found = queue.works.get("failed")
+    assert found is not None
+    return found.job_id
 
 
 def addresses(ids: dict[str, int]) -> Iterator[str]:
     yield from ("/", "/jobs", "/workflows", "/schedules", "/schedules/one?name=nightly", "/workers", "/builds")
     yield from ("/jobs?text=script&state=failed&key=%3Cscript%3E", f"/jobs?batch={ids['batch']}&worker=1")
     yield from (f"/jobs/{ids[name]}" for name in ("failed", "done", "waiting", "flow", "called"))
+    yield from ("/works", "/works?store=buckets&status=queued", "/works?store=results&columns=group&columns=site")
+    yield from ("/works?tag=%3Cscript%3E&text=script&order=creation", "/works?from=2026-11-30T00:00&until=2099-01-01")
+    yield from (f"/jobs/{ids['work']}", "/works/failed", "/works/odd", f"/works/one?id={quote(HOSTILE)}")
     yield from (f"/workflows/{ids['flow']}", f"/builds/{ids['batch']}", f"/workers/{ids['worker']}")
 
 
@@ -100,7 +128,9 @@ def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str,
         answer = served.get(address, headers=BROWSER)
         found = elements(answer)
         assert [attrs.get("src") for tag, attrs in found.found if tag == "script"] == ["/idiomorph.js", "/page.js"]
-        assert not [tag for tag, _ in found.found if tag in {"img", "iframe", "object", "b"}], address
+        assert not [tag for tag, _ in found.found if tag in {"iframe", "object", "b"}], address
+        pictures = [attrs.get("src") or "" for tag, attrs in found.found if tag == "img"]
+        assert all(each.startswith("/works/file?id=failed&digest=") for each in pictures), address
         names = {name for _, attrs in found.found for name in attrs}
         assert not [name for name in names if name.startswith("on") or name == "style"], address
         assert "49" not in re.sub(r"\d{3,}|[:\-]\d\d", "", found.text), address
@@ -108,7 +138,7 @@ def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str,
         for _, attrs in found.found:
             for name in ("data-body", "data-bulk"):
                 json.loads(attrs.get(name) or "{}")
-    assert seen >= 12
+    assert seen >= 20
 
 
 def test_every_view_is_one_page_with_one_place_of_each_kind(served: Served, full: dict[str, int]) -> None:

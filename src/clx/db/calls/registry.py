@@ -62,6 +62,16 @@ class Registry:
 
         self._write("register_routines", body)
 
+    def disarm(self, id_: str) -> bool:
+        """Let a routine's trigger fire no more, until a worker has it again; returns whether there was one."""
+
+        def body(tx: Transaction) -> bool:
+            armed = any(row[0] == id_ and row[_AFTER] is not None for row in tx.execute(sql.ROUTINES).fetchall())
+            tx.execute(sql.DISARM, (id_,))
+            return armed
+
+        return self._write("register_routines", body)
+
     def _is_known(self, rows: Rows) -> bool:
         known = {row[0]: tuple(row) for row in self._database.read(sql.ROUTINES)}
         if any(_is_replaced(each, rows) for each in known.values()):

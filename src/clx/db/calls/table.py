@@ -34,7 +34,8 @@ class Calls:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._write = Writer(database).write
+        self._writer = Writer(database)
+        self._write = self._writer.write
         self._registry = Registry(database)
 
     def find(self, calls: Sequence[Call]) -> dict[str, Any]:
@@ -73,11 +74,22 @@ class Calls:
             LostRunError: the run is no longer its worker's; nothing was changed.
             QueueError: a job has needs, or is unique for a time; its limit is not set; or JSON cannot say its payload.
         """
+        if not (calls or (hits and parent)):
+            return []
+        self._check(calls, hits)
+        return self._write("enter_calls", lambda tx: Entering(tx, parent, calls, hits).done())
+
+    def enter_at_once(
+        self, parent: Run | None, calls: Sequence[Call], hits: Sequence[Call] = ()
+    ) -> list[Entered] | None:
+        """As :meth:`enter`, for who must not wait: None, and nothing was done, where that takes more than moments."""
+        self._check(calls, hits)
+        found = self._writer.write_at_once("enter_calls", lambda tx: Entering(tx, parent, calls, hits).done())
+        return None if found is None else found[0]
+
+    def _check(self, calls: Sequence[Call], hits: Sequence[Call]) -> None:
         check_calls([*calls, *hits])
         check_moments([call.job for call in calls], self.database.clock)
-        if not calls and not (hits and parent):
-            return []
-        return self._write("enter_calls", lambda tx: Entering(tx, parent, calls, hits).done())
 
     def leave(self, job_id: int, mark: str) -> None:
         """A program wants a job no more; where nobody else does, it is cancelled, or asked to end if it runs.
@@ -138,6 +150,10 @@ class Calls:
     def register(self, routines: Sequence[RoutineRow]) -> None:
         """As :meth:`clx.db.calls.registry.Registry.register`."""
         self._registry.register(routines)
+
+    def disarm(self, id_: str) -> bool:
+        """As :meth:`clx.db.calls.registry.Registry.disarm`."""
+        return self._registry.disarm(id_)
 
     def routines(self) -> list[RoutineRow]:
         """Every routine that a worker has, or had within the last months, by id."""

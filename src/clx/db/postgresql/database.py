@@ -28,6 +28,7 @@ from clx.db.postgresql.driver import (
     collides,
     driver,
     has_given_way,
+    is_forgotten,
     is_lost,
     is_starting,
     is_unbound,
@@ -153,6 +154,13 @@ class PostgresDatabase(Database):
             with self._lock:
                 self._connections.add(held)
         return held
+
+    def let_go(self) -> None:
+        """Close this thread's connection; the next use makes another."""
+        held: Held | None = getattr(self._local, "held", None)
+        if held is not None:
+            self._local.held = None
+            held.close()
 
     def _is_closed(self) -> DatabaseError:
         return DatabaseError(f"{self.address} has been closed by this program.", "Open it again.")
@@ -318,8 +326,10 @@ class PostgresDatabase(Database):
                 transaction.require_heard()
                 crash_point(name, "before_commit")
                 self._end(held, xid, ends)
-            except BaseException:
+            except BaseException as error:
                 held.undo()
+                if is_forgotten(error):
+                    held.close()
                 raise
         crash_point(name, "after_commit")
         return value, transaction.bells

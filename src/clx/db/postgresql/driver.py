@@ -61,12 +61,17 @@ def has_given_way(error: BaseException) -> bool:
     """Whether the same transaction may succeed when it is begun again."""
     if isinstance(error, psycopg.errors.UniqueViolation):
         return error.diag.constraint_name in _KEPT_APART
-    return isinstance(error, psycopg.Error) and error.sqlstate in _GIVEN_WAY
+    return isinstance(error, psycopg.Error) and (error.sqlstate in _GIVEN_WAY or is_forgotten(error))
+
+
+def is_forgotten(error: BaseException) -> bool:
+    """Whether a kept plan is not where the driver believes it: it was to be made behind a statement that failed."""
+    return isinstance(error, psycopg.errors.InvalidSqlStatementName)
 
 
 def collides(error: BaseException, attempts: int) -> bool:
-    """Whether what is in the way is there to stay: another program wrote it."""
-    return isinstance(error, psycopg.errors.UniqueViolation) and attempts >= _COLLISIONS
+    """Whether what is in the way is there to stay: another program wrote it, or a pooler lends sessions."""
+    return (isinstance(error, psycopg.errors.UniqueViolation) or is_forgotten(error)) and attempts >= _COLLISIONS
 
 
 def is_unbound(error: BaseException) -> bool:

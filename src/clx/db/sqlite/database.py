@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from clx.db.apart import is_apart, located
 from clx.db.clock import Clock
 from clx.db.crashpoints import crash_point
 from clx.db.database import Database, Params, Row
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
-from clx.db.sqlite.connect import Connector
+from clx.db.sqlite.connect import SLICE, Connector
+from clx.db.sqlite.creating import create
 from clx.db.sqlite.dialect import DIALECT, SqliteTransaction
 from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, read_any_text, translate
-from clx.db.sqlite.filesystem import lost_log
+from clx.db.sqlite.filesystem import lost_log, placed
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
 from clx.db.sqlite.intact import Folder, Place
@@ -42,7 +42,6 @@ T = TypeVar("T")
 REVISION = "0007"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
-_SCHEMA = Path(__file__).with_name("schema.sql")
 _WRITES_WAIT = 5
 """So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
 
@@ -75,7 +74,7 @@ class SqliteDatabase(Database):
     ) -> None:
         if "\0" in str(path):
             raise UsageError("The path of a database holds a NUL character.", "Name another file.")
-        self.path = _placed(path)
+        self.path = placed(path)
         self.readonly = readonly
         self.clock = clock or Clock()
         self.state = StateDirectory.of(self.path)
@@ -312,6 +311,24 @@ class SqliteDatabase(Database):
         """
         return self._commit(name, body, _WRITES_WAIT * self._connector.patience)
 
+    def write_at_once(self, name: str, body: Callable[[Transaction], T]) -> tuple[T] | None:
+        """Where nobody else writes just now; without a log every transaction waits for the disk."""
+        if self.readonly or not self.is_at_hand:
+            return None
+        connection = self.connection()
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            return (self._transaction(name, body, time.monotonic()),)
+        except (driver.Error, *UNBOUND):  # nothing was done; who waits for it hears what is wrong
+            return None
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(self.patience, SLICE))}")
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it has a log, by which nobody who reads waits for others."""
+        return self._connector.logs
+
     def require_writable(self) -> float:
         """See that a transaction can begin now: one wait of ``busy_timeout``, where :meth:`write` has several.
 
@@ -462,39 +479,12 @@ class SqliteDatabase(Database):
                 "Run `clx build` once to make or upgrade it.",
             )
         if found is None:
-            self._create()
+            create(self)
         else:
             from clx.db.migrate import upgrade
 
             upgrade(self.path, found)
 
-    def _create(self) -> None:
-        statements = [part for part in _SCHEMA.read_text(encoding="utf-8").split(";\n") if part.strip()]
-
-        def body(tx: Transaction) -> None:
-            exists = tx.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-            if exists:
-                return
-            if tx.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                raise of_something_else(self.path)
-            for statement in statements:
-                tx.execute(statement)
-
-        self.write("create", body)
-
 
 def _closed(path: Path) -> DatabaseError:
     return DatabaseError(f"{path} has been closed by this program.", "Open it again.")
-
-
-def _placed(path: Path) -> Path:
-    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them.
-
-    Where containers write, no link is followed: a job may have planted it.
-    """
-    found = located(path.absolute())
-    try:
-        # a linked directory is left as it is named: there its name says whether it is the state directory
-        return found.resolve() if found.is_symlink() and not is_apart(found) else found
-    except (OSError, RuntimeError):  # a ring of links: opening it tells
-        return found

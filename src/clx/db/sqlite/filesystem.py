@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from clx.db.apart import is_apart, located
 from clx.errors import DatabaseError
 
 NETWORK = frozenset(
@@ -185,3 +186,16 @@ def _program(pid: str) -> str:
     except OSError:
         return "gone"
     return " ".join(part.decode(errors="replace") for part in parts[:4]).strip() or "?"
+
+
+def placed(path: Path) -> Path:
+    """The file itself, not a link to it: its state directory and its bells are where everybody looks for them.
+
+    Where containers write, no link is followed: a job may have planted it.
+    """
+    found = located(path.absolute())
+    try:
+        # a linked directory is left as it is named: there its name says whether it is the state directory
+        return found.resolve() if found.is_symlink() and not is_apart(found) else found
+    except (OSError, RuntimeError):  # a ring of links: opening it tells
+        return found

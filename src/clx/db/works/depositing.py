@@ -54,10 +54,9 @@ def deposit(tx: Transaction, works: Sequence[New]) -> list[str]:
     Raises:
         QueueError: a work has an id that is taken.
     """
-    known = _known(tx, works)
+    known = _known(tx, works) | _known_by_id(tx, works)
     new = [each for index, each in enumerate(works) if index not in known]
     ids = [_id(tx, each) for each in new]
-    _require_free(tx, [each.document["id"] for each in new if each.document.get("id") is not None])
     job_ids = _enter_jobs(tx, new, ids)
     _enter_rows(tx, new, ids, job_ids, in_bucket=1)
     tx.bells.update(each.fields.type for each in new)
@@ -89,13 +88,32 @@ def _id(tx: Transaction, work: New) -> str:
     return new_id(tx.now) if given is None else str(given)
 
 
-def _require_free(tx: Transaction, ids: Sequence[Any]) -> None:
-    if not ids:
-        return
-    rows = tx.execute(tx.sql.works_by_ids, {"ids": encode(ids)}).fetchall()
-    taken = rows[0][1] if rows else next((each for each in ids if ids.count(each) > 1), None)
-    if taken is not None:
-        raise QueueError(f"There is a work {taken} already.", "Deposit it without an id: it gets one of its own.")
+def _known_by_id(tx: Transaction, works: Sequence[New]) -> dict[int, str]:
+    """Which of *works* have come in before by the id that each has.
+
+    Raises:
+        QueueError: another work has the id of one of them.
+    """
+    given = {index: str(each.document["id"]) for index, each in enumerate(works) if each.document.get("id") is not None}
+    if not given:
+        return {}
+    ids = list(given.values())
+    if len(ids) == 1:
+        rows = tx.execute(sql.KNOWN_BY_ID, ids).fetchall()
+    else:
+        rows = tx.execute(tx.sql.known_by_ids, {"ids": encode(ids)}).fetchall()
+    there = {row[0]: row[1:] for row in rows}
+    for index, work_id in given.items():
+        fields = works[index].fields
+        if work_id in there and there[work_id] != (fields.pipeline, fields.creation):
+            raise _taken(work_id)
+    if len(set(ids)) < len(ids):
+        raise _taken(next(each for each in ids if ids.count(each) > 1))
+    return {index: work_id for index, work_id in given.items() if work_id in there}
+
+
+def _taken(work_id: str) -> QueueError:
+    return QueueError(f"There is a work {work_id} already.", "Deposit it without an id: it gets one of its own.")
 
 
 def _enter_jobs(tx: Transaction, works: Sequence[New], ids: Sequence[str]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ _LONGEST = 366 * 24 * 3600
 """Seconds that a Work may take at most, whoever deposited it."""
 _TOLD = ("run", "error", "progress")
 """What the job of a Work tells; not kept in the document."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HEX = "0123456789abcdef"
 _LATEST = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -145,6 +144,8 @@ def _labels(document: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
         ("event", document.get("event")),
         ("parent", parent),
     ):
+        if value is None:
+            continue
         for each in value if isinstance(value, list | tuple) else (value,):
             if each is not None:
                 if isinstance(each, bool) or not isinstance(each, int | float | str) or not is_text(str(each)):
@@ -160,7 +161,17 @@ def label(value: Any) -> str:
 
 def _flag(document: Mapping[str, Any], name: str) -> int:
     results = document.get("results")
-    return int(isinstance(results, Mapping) and results.get(name) is True)
+    return int(results is not None and isinstance(results, Mapping) and results.get(name) is True)
+
+
+def _names_digest(text: str) -> bool:
+    """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, so only those are tried."""
+    for place in range(63, len(text), 64):
+        if text[place] in _HEX:
+            before, behind = text[place - 63 : place], text[place : place + 64]
+            if 63 - len(before.rstrip(_HEX)) + len(behind) - len(behind.lstrip(_HEX)) >= 64:
+                return True
+    return False
 
 
 def fields_of(document: Mapping[str, Any]) -> Fields:
@@ -171,7 +182,10 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
     """
     if not isinstance(document, Mapping):
         raise QueueError(f"A work is a mapping, not {shortened(repr(document))}.", 'Write {"pipeline": "name"}.')
-    text = encode({name: value for name, value in document.items() if name not in _TOLD})
+    kept = dict(document)
+    for name in _TOLD:
+        kept.pop(name, None)
+    text = encode(kept)
     timeout = document.get("timeout")
     if timeout is None:
         timeout = 3600
@@ -193,7 +207,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
         "queued" if status == "created" else str(status),
         int(document.get("archived") is True),
         _flag(document, "locked"),
-        int(_DIGEST.search(text) is not None),
+        int(_names_digest(text)),
         text,
         _whole(document, "priority", 3, 1, 5),
         max(1, round(timeout * 1000)),
@@ -262,9 +276,9 @@ def found_from_row(row: Sequence[Any]) -> Found:
         document = {"pipeline": "", "odd": str(document)}
     document |= {
         "id": work_id,
-        "creation": seconds(creation),
-        "start": seconds(start),
-        "stop": seconds(stop),
+        "creation": _exactly(document, "creation", creation),
+        "start": _exactly(document, "start", start),
+        "stop": _exactly(document, "stop", stop),
         "attempt": attempt,
         "status": status,
     }
@@ -273,6 +287,14 @@ def found_from_row(row: Sequence[Any]) -> Found:
     if progress is not None:
         document["progress"] = decode_or_show(progress)
     return Found(document, job_id, bool(in_bucket), bool(in_results))
+
+
+def _exactly(document: Document, name: str, moment: Any) -> float | None:
+    """A moment of the table as whoever told it has told it, who had more digits."""
+    told = document.get(name)
+    if isinstance(told, float) and 0 <= told <= _LATEST and round(told * 1_000_000) == moment:
+        return told
+    return seconds(moment)
 
 
 def seconds(moment: Any) -> float | None:

@@ -38,6 +38,7 @@ _FLAGS = {
     "results.locked": "w.locked",
     "in_bucket": "w.in_bucket",
     "in_results": "w.in_results",
+    "used_up": "CASE WHEN w.attempt >= w.retries THEN 1 ELSE 0 END",
 }
 _LABELS = {
     "tags": "tag",
@@ -68,7 +69,8 @@ class Condition(NamedTuple):
     """Something that is to be so.
 
     Attributes:
-        field: a field of the document, or a dotted path into it; ``in_bucket``, ``in_results``.
+        field: a field of the document, or a dotted path into it; ``in_bucket``, ``in_results``; ``used_up``: whether no
+            attempts are left.
         operator: ``any``: one of several lists of conditions holds, which are the *value*; of ``exists`` the value says
             whether. Of labels and lists ``=`` asks for one of them; with a list for exactly this one.
     """
@@ -86,6 +88,7 @@ class Search(NamedTuple):
         text: words that all stand somewhere in the document, whatever their case.
         order: one of :data:`ORDERS`, with ``-`` before it from the highest down.
         after: what the search before this one has given as the place where it ended.
+        until: the last place that is searched; None: to the end.
         limit: how many at most; None: all.
         skip: how many are left out first.
     """
@@ -96,33 +99,42 @@ class Search(NamedTuple):
     after: str | None = None
     limit: int | None = 100
     skip: int = 0
+    until: str | None = None
 
 
 class Statement:
     """A search as a statement of one database.
 
+    Args:
+        is_rare: whether few works have one of some labels.
+        among: a query for the ids of jobs, among which alone it is searched; empty: among all.
+
     Raises:
         QueueError: names what cannot be searched, or the place that is none.
     """
 
-    def __init__(self, dialect: Dialect, search: Search, is_rare: IsRare = lambda _kind, _values: False) -> None:
+    def __init__(
+        self, dialect: Dialect, search: Search, is_rare: IsRare = lambda _kind, _values: False, *, among: str = ""
+    ) -> None:
         self._dialect = dialect
+        self._among = among
         self._is_rare = is_rare
         self._by_rare = False
         self._count = 0
         self.named: dict[str, Any] = {}
         self._by_label: tuple[str, str] | None = None
         conditions = list(search.where)
-        if search.order.removeprefix("-") == "deposit":
+        if search.order.removeprefix("-") == "deposit" and not among:
             self._lead(conditions)
-        parts = [] if self._by_label is None else ["l.kind = :lead_kind AND l.value = :lead"]
+        parts = ["w.job_id = chosen.id"] if among else []
+        parts += [] if self._by_label is None else ["l.kind = :lead_kind AND l.value = :lead"]
         parts += [self._condition(each) for each in conditions]
         parts += [self._word(each) for each in search.text.split()]
         self._where = parts
         self._search = search
 
-    def rows(self) -> str:
-        """The statement that finds rows of :data:`~clx.db.works.models.COLUMNS`, and after them the place of each."""
+    def rows(self, columns: str = COLUMNS) -> str:
+        """The statement that finds rows of *columns*, and after them by what they are ordered."""
         search, parts = self._search, [*self._where]
         name = search.order.removeprefix("-")
         if name not in ORDERS:
@@ -131,12 +143,16 @@ class Statement:
         value, tie = ORDERS[name], "l.job_id" if self._by_label else "w.job_id"
         value = tie if name == "deposit" else self._dialect.unindexed(value) if self._by_rare else value
         if search.after is not None:
-            self.named |= dict(zip(("at", "at_id"), _place(search.after), strict=True))
+            self.named |= dict(zip(("at", "at_id"), place_of(search.after), strict=True))
             sign = "<" if down else ">"
             parts.append(f"{tie} {sign} :at_id" if name == "deposit" else f"({value}, {tie}) {sign} (:at, :at_id)")
+        if search.until is not None:
+            self.named |= dict(zip(("end", "end_id"), place_of(search.until), strict=True))
+            sign = ">=" if down else "<="
+            parts.append(f"{tie} {sign} :end_id" if name == "deposit" else f"({value}, {tie}) {sign} (:end, :end_id)")
         way = " DESC" if down else ""
         order = f"{tie}{way}" if name == "deposit" else f"{value}{way}, {tie}{way}"
-        query = f"SELECT {COLUMNS}, {value} {self._from()} WHERE {' AND '.join(parts) or '1 = 1'} ORDER BY {order}"
+        query = f"SELECT {columns}, {value} {self._from()} WHERE {' AND '.join(parts) or '1 = 1'} ORDER BY {order}"
         if search.limit is not None or search.skip:
             check_limit(search.skip)
             self.named |= {"most": 2**62 if search.limit is None else search.limit, "skip": search.skip}
@@ -148,6 +164,8 @@ class Statement:
         return f"SELECT count(*) {self._from()} WHERE {' AND '.join(self._where) or '1 = 1'}"
 
     def _from(self) -> str:
+        if self._among:  # SQLite takes the tables of a CROSS JOIN in the order in which they stand
+            return f"FROM ({self._among}) AS chosen CROSS JOIN works w JOIN jobs j ON j.id = w.job_id"
         if self._by_label is None:
             return sql.FROM
         return "FROM work_labels l JOIN works w ON w.job_id = l.job_id JOIN jobs j ON j.id = l.job_id"
@@ -300,10 +318,20 @@ def _no(asked: Condition) -> QueueError:
 
 def place_after(row: Sequence[Any]) -> str:
     """Where a search goes on after a row that it has found."""
-    return base64.urlsafe_b64encode(msgspec.json.encode([row[-1], row[7]])).decode().rstrip("=")
+    return place(row[-1], row[7])
 
 
-def _place(text: str) -> tuple[Any, int]:
+def place(at: Any, job_id: int) -> str:
+    """A place in a search: by what it is ordered there, and the id of the job."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([at, job_id])).decode().rstrip("=")
+
+
+def place_of(text: str) -> tuple[Any, int]:
+    """What :func:`place` was made of.
+
+    Raises:
+        QueueError: it is none.
+    """
     try:
         raw = base64.urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}")
         at, job_id = msgspec.json.decode(raw, type=tuple[int | str, int])

@@ -81,6 +81,8 @@ WAITING = (
     "j.state = 'queued' AND j.ready = 1 AND {pool} = '' AND {type} = :type "
     "AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.type = j.type AND p.pool = j.pool)"
 )
+KNOWN_BY_IDS = "SELECT id, pipeline, creation FROM works WHERE id "
+KNOWN_BY_ID = f"{KNOWN_BY_IDS}= ?"
 CREATED = f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {FROM} WHERE j.created_at > :since AND w.creation "
 CREATED_AT = f"{CREATED}= :moment ORDER BY w.job_id"
 STATUS = "SELECT status, count(*) FROM works WHERE in_bucket = 1 AND pipeline = :pipeline GROUP BY status"
@@ -96,4 +98,5 @@ OVERDUE = (
 )
 STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
 DOCUMENTS = f"SELECT {COLUMNS} {FROM} WHERE "
+HELD = f"SELECT {COLUMNS}, j.run {FROM} WHERE j.worker_id = ? AND j.state = 'running' ORDER BY j.started_at, j.id"
 NAMING = "SELECT document FROM works WHERE names_artifacts = 1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -58,16 +58,21 @@ class Works:
 
     # -- putting in -----------------------------------------------------------------------------------
 
-    def deposit(self, documents: Iterable[Document]) -> list[str]:
+    def deposit(self, documents: Iterable[Document], *, anew: Collection[int] = ()) -> list[str]:
         """Queue works; returns their ids, in their order. They can be found and withdrawn when this returns.
 
         A deposit that is made again within a minute is the same: one of the same pipeline, creation, user and
         parameters, unless a single call has several such. Many go in some at a time, each part all or none.
 
+        Args:
+            anew: the places of documents that are meant as further works though the same have come in before.
+
         Raises:
             QueueError: names a field that is not possible; or a work has an id that is taken.
         """
-        new = new_works(list(documents))
+        new = [
+            each._replace(key=None) if index in anew else each for index, each in enumerate(new_works(list(documents)))
+        ]
         ids: list[str] = []
         for first in range(0, len(new), _AT_ONCE):
             ids += self._write("deposit", partial(deposit, works=new[first : first + _AT_ONCE]))
@@ -129,6 +134,11 @@ class Works:
         self._is_fruitful = found is not None
         return None if found is None else {**found[0].document, "run": found[1]}
 
+    def held(self, worker: int) -> list[Document]:
+        """The running works of a worker, each with its ``run``, those it has begun last at the end."""
+        rows = self.database.read(sql.HELD, (worker,))
+        return [{**found_from_row(row[:-1]).document, "run": row[-1]} for row in rows]
+
     def renew(self, work_id: str, run: int, lease: Seconds | None = None) -> bool:
         """Have the time begin anew in which a running work must be updated, or is given to another.
 
@@ -168,7 +178,7 @@ class Works:
 
     # -- changing -------------------------------------------------------------------------------------
 
-    def update(self, documents: Iterable[Document], *, again: bool = True) -> list[bool]:
+    def update(self, documents: Iterable[Document], *, again: bool = True, worker: int | None = None) -> list[bool]:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
         Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
@@ -176,17 +186,19 @@ class Works:
 
         Args:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
+            worker: who holds one that waits, and of which a document says that it runs; None: this queue's own.
 
         Returns:
             For each whether it was taken.
 
         Raises:
             QueueError: names a field that is not possible.
-            LostWorkerError: this queue's worker, who would hold one that a document says runs, was struck off.
+            LostWorkerError: who would hold one that a document says runs was struck off.
         """
         todo = changes(list(documents))
         begins = any(each.run is None and each.fields.status == "running" for each in todo)
-        worker = self._queue.worker_for([each.fields.type for each in todo]) if begins else 0
+        if worker is None:
+            worker = self._queue.worker_for([each.fields.type for each in todo]) if begins else 0
         taken: list[bool] = []
         for first in range(0, len(todo), SLICE):
             part = todo[first : first + SLICE]

@@ -236,5 +236,6 @@ def _error(job: Job, outcome: Outcome, jobs: JobsSettings) -> tuple[dict[str, An
                             "next_step": step}, False  # fmt: skip
         case "died":
             step = _AGAIN.format(id=job.id)
-            return found | {"type": "WorkerDied", "message": f"Its process {outcome.value}.", "next_step": step}, True
+            said = f"Its process {'was ' if outcome.value.startswith('killed') else ''}{outcome.value}."
+            return found | {"type": "WorkerDied", "message": said, "next_step": step}, True
     return found | {"type": "Cancelled", "message": "It was cancelled and its process was ended."}, False

@@ -33,7 +33,7 @@ _SHORT = 0.005
 """Seconds for which the output of a run is left where it is: most runs are over then."""
 _LIVE_AFTER = 0.25
 """Seconds after which a run's output is written to a file, to be followed."""
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _AT_ONCE = 8
 """Chunks of output that are read before anything else is looked at."""
 _ADVICE = "See what its modules start when they are imported; or set python.start to spawn."

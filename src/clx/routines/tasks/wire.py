@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16  # more is mapped anew for each message
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 

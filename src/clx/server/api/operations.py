@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Attended:
+    """A call that takes something for its caller, who may wait for it, and may be gone when it is there.
+
+    Attributes:
+        seconds: how long it waits at most.
+        types: the types of jobs of which one has to be queued.
+        same: equal for calls that ask for the same: where one is in vain, so are the others.
+        is_in_vain: whether an answer has nothing.
+        give_back: undoes what an answer tells that nobody will get.
+    """
+
+    seconds: float
+    types: tuple[str, ...]
+    same: Hashable
+    is_in_vain: Callable[[Any], bool]
+    give_back: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation of the interface: the route table and the OpenAPI document are made of these.
 
@@ -42,7 +61,9 @@ class Operation:
         query, body, answer: what it takes and gives.
         writes: whether it writes to the table.
         status: of its answer.
-        wait: how many seconds to wait for which jobs before *run*; None: it waits for none.
+        wait: how many seconds to wait for which jobs before *run*, or what finds them in a thread for the table; None:
+            it waits for none.
+        attended: where it takes something for its caller: what for, and how that is given back; None: it does not.
         errors: the statuses of its refusals, beside those that every operation has.
     """
 
@@ -57,5 +78,6 @@ class Operation:
     body: type[msgspec.Struct] | None = None
     writes: bool = False
     status: int = 200
-    wait: Callable[[Call], tuple[float, list[int]]] | None = None
+    wait: Callable[[Call], tuple[float, list[int] | Callable[[], list[int]]]] | None = None
+    attended: Callable[[Call], Attended] | None = None
     errors: tuple[int, ...] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,7 @@ from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
 from clx.server.api.operations import Call, Operation
+from clx.server.api.takers import Takers
 from clx.server.api.waiters import BoundedWaiters
 from clx.server.paths import ID
 from clx.server.threads import DatabaseThreads
@@ -38,6 +39,7 @@ class Api:
 
     Attributes:
         router: it as an ASGI application.
+        takers: who waits for a work.
         memory: what the bodies of calls have.
     """
 
@@ -48,20 +50,26 @@ class Api:
         self._threads = threads
         self._operations = operations
         self._waiters = BoundedWaiters(queue, threads)
+        self.takers = Takers(queue, threads)
         self.memory = BodyMemory()
         places: dict[str, list[Operation]] = {}
         for each in operations:
             places.setdefault(each.path, []).append(each)
-        self.router = Router(
-            [
-                Route("/events", events, methods=["GET"]),
-                Route("/openapi.json", self._openapi),
-                *(
-                    Route(path.replace("{id}", f"{{id:{ID}}}"), _Place([_Endpoint(self, each) for each in there]))
-                    for path, there in places.items()
-                ),
-            ],
-            redirect_slashes=False,
+        made = {path: _Place([_Endpoint(self, each) for each in there]) for path, there in places.items()}
+        self.router = _Paths(
+            {path: place for path, place in made.items() if "{id}" not in path},
+            Router(
+                [
+                    Route("/events", events, methods=["GET"]),
+                    Route("/openapi.json", self._openapi),
+                    *(
+                        Route(path.replace("{id}", f"{{id:{ID}}}"), place)
+                        for path, place in made.items()
+                        if "{id}" in path
+                    ),
+                ],
+                redirect_slashes=False,
+            ),
         )
 
     async def _openapi(self, _request: Request) -> Response:
@@ -71,12 +79,19 @@ class Api:
     def _document(self) -> bytes:
         return msgspec.json.encode(document(self._operations))
 
-    async def run(self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any]) -> Response:
+    async def run(
+        self, operation: Operation, id_: int, query: Any, body: bytes, read: Callable[[], Any], request: Request
+    ) -> Response:
         """Do it; reading a large body and writing the answer are left to the thread too."""
         call = Call(self._queue, id_, query, read()) if len(body) <= AT_ONCE else None
+        if operation.attended is not None:
+            call = call or Call(self._queue, id_, query, read())
+            taken = await self.takers.take(partial(operation.run, call), operation.attended(call), request)
+            return JSON(taken, operation.status)
         if operation.wait is not None:
             call = call or Call(self._queue, id_, query, read())
-            await self._waiters.wait(*operation.wait(call))
+            seconds, ids = operation.wait(call)
+            await self._waiters.wait(seconds, await self._threads.read(ids) if callable(ids) else ids)
 
         def run() -> Response:
             return JSON(operation.run(call or Call(self._queue, id_, query, read())), operation.status)
@@ -103,7 +118,7 @@ class _Endpoint:
         largest = LARGEST_QUESTION if operation.role == "read" else None
         with self._api.memory.room() as room:
             body = await room.read(request, largest) if self._decoder is not None else b""
-            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body))
+            return await self._api.run(operation, id_, query, body, lambda: self._decoded(body), request)
 
     def _decoded(self, body: bytes) -> Any:
         if self._decoder is None:
@@ -114,6 +129,20 @@ class _Endpoint:
             raise Refusal(422, f"The body is not possible: {error}.", _HOW) from None
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise Refusal(400, f"The body is no JSON: {error}.", _HOW) from None
+
+
+class _Paths:
+    """What is at paths that are plain texts, which are looked up, and all others, whose patterns are tried in turn."""
+
+    def __init__(self, plain: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._plain = plain
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = (
+            self._plain.get(scope["path"].removeprefix(scope.get("root_path", ""))) if scope["type"] == "http" else None
+        )
+        await (app or self._others)(scope, receive, send)
 
 
 class _Place:

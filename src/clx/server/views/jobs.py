@@ -12,6 +12,7 @@ from clx.db.browsing import Filter, browse, dependents, needed
 from clx.db.calls.models import is_routine
 from clx.db.models import Job
 from clx.db.summary import wanted_by
+from clx.db.works.models import is_work
 from clx.server.answers import Refusal
 from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.views.bulk import Bulk
@@ -73,7 +74,7 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         "job": job,
         "runs": runs,
         "outputs": {run["run"]: kept_output(run) for run in runs},
-        "bars": _bars(job, runs),
+        "bars": bars(job, runs),
         "needs": needed(database, job.id),
         "dependents": dependents(database, job.id),
         "batches": wanted_by(database, job.id),
@@ -81,12 +82,19 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         "is_awaited": 0 in parents,
         "is_workflow": job.type.startswith("workflow:"),
         "is_routine": is_routine(job.type),
+        "work_id": work_of(job),
         "is_held": asked.queue.is_held(job.id),
         "is_paused": any((each.type, each.pool) == (job.type, job.pool) for each in asked.queue.paused()),
     }
 
 
-def _bars(job: Job, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def work_of(job: Job) -> str | None:
+    """The id of the work whose job it is; None where it is none."""
+    found = job.payload.get("work") if is_work(job.type) and isinstance(job.payload, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def bars(job: Job, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The time line: from when each run lasted until when, as thousandths of the job's life so far."""
     spans = [(run["run"], run["started_at"], run["ended_at"], run["outcome"]) for run in runs]
     if not spans:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from starlette.routing import compile_path
 
 from clx.db.jobs import Queue
+from clx.db.works.models import STATUSES
 from clx.server.answers import Refusal
 from clx.server.api.documents import MOST
 from clx.server.paths import ID
@@ -66,7 +67,7 @@ class Renderer:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         made.filters.update(FILTERS)
-        made.globals["STATES"] = STATES
+        made.globals |= {"STATES": STATES, "STATUSES": STATUSES}
         made.globals["m"] = made.get_template("macros.html").module
         return made
 

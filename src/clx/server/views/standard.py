@@ -8,5 +8,6 @@ from clx.server.views.overview import OVERVIEW
 from clx.server.views.schedules import SCHEDULES
 from clx.server.views.workers import WORKERS
 from clx.server.views.workflows import WORKFLOWS
+from clx.server.views.works import WORKS
 
-SECTIONS = (OVERVIEW, JOBS, WORKFLOWS, SCHEDULES, WORKERS, BUILDS)
+SECTIONS = (OVERVIEW, WORKS, JOBS, WORKFLOWS, SCHEDULES, WORKERS, BUILDS)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from clx.db.models import Unreadable
+from clx.db.works.models import WORK, is_work
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+_PLAIN = re.compile(r"(?!(?:one|file)$)[A-Za-z0-9_-]{1,100}")
+_FURTHEST = 1e12
+"""Seconds that no moment is away."""
 _LONGEST = 100_000
 """Characters of JSON that a page shows."""
 
@@ -24,6 +29,12 @@ def machine_time(at: Any) -> str:
     """The same for programs (RFC 3339)."""
     found = _date(at)
     return "" if found is None else found.isoformat(timespec="milliseconds")
+
+
+def milliseconds(seconds: Any) -> int | None:
+    """A moment in seconds UTC, as works have it, in milliseconds; None where there is none."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return round(seconds * 1000) if is_number and abs(seconds) < _FURTHEST else None
 
 
 def _date(at: Any) -> datetime | None:
@@ -80,6 +91,18 @@ def in_short(error: Any) -> str:
     return line if len(line) <= 200 else f"{line[:199]}…"
 
 
+def work_address(work_id: Any) -> str:
+    """Where a work is shown. An id that another client gave may be any text, which stands in the query then."""
+    text = str(work_id)
+    return f"/works/{text}" if _PLAIN.fullmatch(text) else f"/works/one?id={in_path(text)}"
+
+
+def type_address(type_: Any) -> str:
+    """Where the jobs of a type are listed: works are shown as such."""
+    text = str(type_)
+    return f"/works?pipeline={in_path(text.removeprefix(WORK))}" if is_work(text) else f"/jobs?type={in_path(text)}"
+
+
 def in_path(text: Any) -> str:
     """A text as a part of an address."""
     return quote(str(text).encode("utf-8", "replace"), safe="")
@@ -87,5 +110,6 @@ def in_path(text: Any) -> str:
 
 FILTERS = {
     "moment": moment, "machine_time": machine_time, "length": length, "number": number, "size": size,
-    "as_json": as_json, "in_short": in_short, "in_path": in_path,
+    "as_json": as_json, "in_short": in_short, "in_path": in_path, "work_address": work_address,
+    "milliseconds": milliseconds, "type_address": type_address,
 }  # fmt: skip

@@ -34,7 +34,7 @@
   };
 
   // -- live ----------------------------------------------------------------------------------------
-  const FIELD = "input:not([type=checkbox])";
+  const FIELD = "input:not([type=checkbox]), select";
   let stream = null;
   let isBehind = false;
   let version = document.body.dataset.version;
@@ -95,7 +95,7 @@
     let left = 0;
     button.disabled = true;
     for (;;) {
-      const told = await post("/jobs/bulk", body);
+      const told = await post(button.dataset.to || "/jobs/bulk", body);
       if (!told) break;
       changed += told.changed;
       left += told.left;
@@ -108,11 +108,13 @@
   const act = async (button) => {
     if (button.dataset.confirm && !await ask(button.dataset.confirm)) return;
     if (button.dataset.bulk) { await bulk(button); return; }
-    const body = button.dataset.chosen ? { ids: chosen() } : JSON.parse(button.dataset.body);
+    const body = { ...JSON.parse(button.dataset.body || "{}"), ...(button.dataset.chosen ? { ids: chosen() } : {}) };
     const told = await post(button.dataset.post || button.dataset.chosen, body);
     if (!told) return;
     if (button.dataset.chosen) all(".choose:checked").forEach((box) => { box.checked = false; });
-    tell(Array.isArray(told.ids) ? `Done: ${told.ids.length} of ${body.ids.length}.` : "Done.");
+    if (button.dataset.then && told.changed) { location.assign(button.dataset.then); return; }
+    if (Number.isInteger(told.changed)) tell(`Done: ${told.changed} of ${body.ids.length}.`);
+    else tell(Array.isArray(told.ids) ? `Done: ${told.ids.length} of ${body.ids.length}.` : "Done.");
     choose();
   };
   const chosen = () => all(".choose:checked").map((box) => Number(box.value));
@@ -127,6 +129,8 @@
     const form = event.target;
     const search = form.matches("[role=search]") && form.elements.text.value.trim().match(/^#(\d{1,19})$/);
     if (search) { event.preventDefault(); location.assign(`/jobs/${search[1]}`); return; }
+    const work = form.matches("[role=search]") && form.elements.text.value.trim().match(/^[0-9a-f]{24}$/);
+    if (work) { event.preventDefault(); location.assign(`/works/${work[0]}`); return; }
     if (!form.dataset.backfill) return;
     event.preventDefault();
     const moment = (name) => Date.parse(`${form.elements[name].value}Z`);

@@ -1,0 +1,78 @@
+"""``clx pipelines check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clx.cli.options import verbose_option
+from clx.cli.output import Output, format_option
+from clx.errors import EXIT_DONE, EXIT_USAGE
+from clx.visible import visible_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clx.pipelines.document import Config
+    from clx.settings.problems import Problem
+
+
+@click.group("pipelines")
+def command() -> None:
+    """Pipelines: steps that become works, stage by stage, as a file of YAML says.
+
+    \b
+    Examples:
+      clx pipelines check pipeline.yaml
+    """
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@format_option
+@verbose_option(logs=False)
+def check(file: Path) -> Output:
+    """Say what is wrong in FILE, all of it with line and column, and how many works it comes to. Nothing is run.
+
+    \b
+    Examples:
+      clx pipelines check pipeline.yaml
+      clx pipelines check pipeline.yaml --format json     for an editor or a CI job
+
+    \b
+    Exit codes: 0 nothing, or only warnings; 2 mistakes for which it would not be deployed.
+    """
+    from clx.pipelines.document import PipelineProblems, load
+
+    try:
+        config = load(file)
+    except PipelineProblems as error:
+        if not error.problems:  # it could not even be read
+            raise
+        return _checked(error.problems, error.warnings, None)
+    return _checked((), config.warnings, config)
+
+
+def _checked(problems: Sequence[Problem], warnings: Sequence[Problem], config: Config | None) -> Output:
+    code = EXIT_USAGE if problems else EXIT_DONE
+    document: dict[str, Any] = {
+        "exit_code": code,
+        "mistakes": [each._asdict() for each in problems],
+        "warnings": [each._asdict() for each in warnings],
+    }
+    lines = [*_told("Error", problems), *_told("Warning", warnings)]
+    if config is not None:
+        document |= {"name": config.name, "pipelines": len(config.assignments()), "steps": len(config.steps)}
+    counted = ((len(problems), "mistake"), (len(warnings), "warning"))
+    lines.append(", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counted) + ".")
+    return Output(document, lines, exit_code=code)
+
+
+def _told(label: str, found: Sequence[Problem]) -> Iterator[str]:
+    for where, fact, step in found:
+        yield f"{label}: {visible_line(f'{where}: {fact}')}"
+        if step:
+            yield f"  {visible_line(step)}"
