@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -147,3 +149,52 @@ class Server:
         for started in self._workers.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 started.wait(5)
+
+
+class Files:
+    """A shelf of files that were named when the server began; it takes no uploads.
+
+    Args:
+        files: by the names under which they are served.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = dict(files)
+
+    def models(self) -> list[Served]:
+        """What is served from the start."""
+        return [Served(name, "1", str(path)) for name, path in self._files.items()]
+
+    async def wanted(self, name: str, parameters: dict[str, Any]) -> Served:
+        """The model of one of the files.
+
+        Raises:
+            Refusal: there is none of that name, or another file was sent.
+        """
+        if any(each.startswith("file:") for each in parameters):
+            raise Refusal("malformed", "this server takes no uploads")
+        if name not in self._files:
+            raise Refusal("malformed", f"there is no model {name}")
+        return Served(name, "1", str(self._files[name]))
+
+    async def unwanted(self, name: str) -> None:
+        """It is served again when the server starts anew."""
+
+
+def serve(files: Mapping[str, Path], host: str, port: int, workers: int, ready: Callable[[int], None]) -> None:
+    """Serve models of files until SIGTERM or Ctrl-C.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    shelf = Files(files)
+
+    async def run() -> None:
+        await Server(shelf, workers).run(host, port, shelf.models(), ready)
+
+    if find_spec("uvloop") is None:
+        asyncio.run(run())
+    else:
+        import uvloop
+
+        uvloop.run(run())
