@@ -85,6 +85,7 @@ QUICK = (
     "cli/test_words.py",
     "cli/test_buckets.py",
     "cli/test_work.py",
+    "cli/test_work_hostile.py",
     "cli/test_work_workspace.py",
     "docs/test_reference.py",
     "platforms/test_seam.py",

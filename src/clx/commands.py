@@ -29,6 +29,11 @@ def on_database(command: str, path: Path | str) -> str:
     return f"{command} --db-path {shlex.quote(database_name(path))}"
 
 
+def on_server(command: str, url: str) -> str:
+    """*command*, e.g. ``clx work search``, about the works of the server at *url*."""
+    return f"{command} --url {shlex.quote(url)}"
+
+
 def resume_jobs(type_: str, pool: str, path: Path | str) -> str:
     """The command that lets jobs of a paused type go on."""
     of_pool = f" --pool {shlex.quote(pool)}" if pool else ""

@@ -37,6 +37,15 @@ def test_commands_in_texts_are_completed(said: str, told: str) -> None:
     assert CliRunner().invoke(command, []).output == f"{said}\n"
 
 
+def test_a_server_that_was_named_is_named_again() -> None:
+    options = [click.Option([name], callback=remember) for name in ("--db-path", "--url")]
+    said = "`clx work search` names those there are, clx jobs list none, clx work rm --url b others."
+    command = click.Command("one", params=list(options), callback=lambda **_: click.echo(completed(said)))
+    told = CliRunner().invoke(command, ["--url", "http://a b"]).output
+    assert told == said.replace("clx work search", "clx work search --url 'http://a b'") + "\n"
+    assert CliRunner().invoke(command, []).output == f"{said}\n"
+
+
 def test_one_place_writes_the_option() -> None:
     """A path that somebody else writes into a command is missing its quotes sooner or later."""
     found = [

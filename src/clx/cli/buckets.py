@@ -121,7 +121,9 @@ def _in_bucket(wanted: Filter, pipeline: str | None) -> Filter:
 @about_works
 @verbose_option()
 def show_bucket(there: There, pipeline: str | None, wanted: Filter, **listing: Any) -> None:
-    """The works in the bucket of a pipeline, or in all; the options are those of `clx work search`.
+    """The works in a bucket, or in all.
+
+    The options are those of `clx work search`.
 
     \b
     Examples:
@@ -139,7 +141,9 @@ def show_bucket(there: There, pipeline: str | None, wanted: Filter, **listing: A
 @about_works
 @verbose_option()
 def show_results(there: There, pipeline: str | None, wanted: Filter, **listing: Any) -> None:
-    """The works of a pipeline, or of all, that have ended; the options are those of `clx work search`.
+    """The works of a pipeline, or of all, that have ended.
+
+    The options are those of `clx work search`.
 
     \b
     Examples:
@@ -209,7 +213,9 @@ _UNLOCK = Verb("Unlock", "unlocked", lambda store, ids: set_locked(store, ids, l
 @buckets.command("rm")
 @bulk_options(_LEAVE)
 def remove_from_bucket() -> None:
-    """Remove works from their buckets, by their ids or all that fit; live ones are cancelled, results stay.
+    """Remove works from their buckets.
+
+    Some by their ids, or all that fit; live ones are cancelled, results stay.
 
     \b
     Examples:
@@ -221,7 +227,9 @@ def remove_from_bucket() -> None:
 @results.command("rm")
 @bulk_options(_REMOVE)
 def remove_results() -> None:
-    """Remove results, by the ids of their works or all that fit; locked ones stay.
+    """Remove works that have ended.
+
+    Some by their ids, or all that fit; locked ones stay.
 
     \b
     Examples:
@@ -233,7 +241,9 @@ def remove_results() -> None:
 @results.command("lock")
 @bulk_options(_LOCK)
 def lock() -> None:
-    """Have nobody change or remove works that have ended, nor prune them, until they are unlocked.
+    """Keep works that have ended as they are.
+
+    Nobody changes, removes or prunes them until they are unlocked.
 
     \b
     Examples:

@@ -35,7 +35,9 @@ def command() -> None:
 @format_option
 @verbose_option(logs=False)
 def check(file: Path) -> Output:
-    """Say what is wrong in FILE, all of it with line and column, and how many works it comes to. Nothing is run.
+    """Say what is wrong in FILE, and how many works it comes to.
+
+    All of it with line and column. Nothing is run.
 
     \b
     Examples:

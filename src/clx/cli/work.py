@@ -35,7 +35,9 @@ def command() -> None:
 @format_option
 @verbose_option()
 def show(there: There, work_id: str) -> Output:
-    """Everything about one work: its fields, its attempts and how they ended, its results.
+    """Everything about one work.
+
+    Its fields, its attempts and how they ended, its results.
 
     \b
     Examples:

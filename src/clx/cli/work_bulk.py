@@ -147,7 +147,8 @@ def _counted(ids: Sequence[str]) -> str:
 
 
 def _first(ids: Sequence[str]) -> str:
-    return f": {', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}" if ids else ""
+    shown = ", ".join(map(visible_line, ids[:_SHOWN]))
+    return f": {shown}{', …' if len(ids) > _SHOWN else ''}" if ids else ""
 
 
 def _told(verb: Verb, store: Store, chosen: Sequence[str], taken: set[str]) -> Output:
@@ -199,9 +200,10 @@ REMOVE = Verb("Remove", "removed", lambda store, ids: store.delete(ids), not_rem
 @click.command("cancel")
 @bulk_options(CANCEL)
 def cancel() -> None:
-    """Cancel works that wait or run, by their ids or all that fit.
+    """Cancel works that wait or run.
 
-    Those that wait end at once, those that run as soon as who holds them hears of it.
+    Some by their ids, or all that fit. Those that wait end at once, those that run as soon as who holds them hears
+    of it.
 
     \b
     Examples:
@@ -214,7 +216,9 @@ def cancel() -> None:
 @click.command("retry")
 @bulk_options(RETRY)
 def retry() -> None:
-    """Queue failed or cancelled works again, by their ids or all that fit.
+    """Queue failed or cancelled works again.
+
+    Some by their ids, or all that fit.
 
     \b
     Examples:
@@ -227,7 +231,9 @@ def retry() -> None:
 @click.command("rm")
 @bulk_options(REMOVE)
 def remove() -> None:
-    """Remove works for good, by their ids or all that fit; live ones are cancelled, locked ones stay.
+    """Remove works for good.
+
+    Some by their ids, or all that fit; live ones are cancelled, locked ones stay.
 
     \b
     Examples:

@@ -17,6 +17,7 @@ from clx.cli.work_options import There, about_works
 from clx.cli.work_wait import waited
 from clx.errors import UsageError
 from clx.settings.problems import Problem, did_you_mean, raise_problems, shortened
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.work.work import Work
@@ -56,7 +57,7 @@ def deposit(
     there: There, params: tuple[str, ...], param_json: str | None, files: tuple[str, ...], anew: bool, waits: bool,
     **fields: Any,
 ) -> Output:  # fmt: skip
-    """Put works into the buckets of their pipelines, and print their ids.
+    """Put works into their buckets, and print their ids.
 
     \b
     Examples:
@@ -71,9 +72,9 @@ def deposit(
     with there.make() as store:
         ids = store.deposit([each.payload for each in works])
         if not waits:
-            return Output({"ids": ids}, ids)
+            return Output({"ids": ids}, map(visible_line, ids))
         for each in ids:
-            echo(each, err=True)
+            echo(visible_line(each), err=True)
         return waited(store, ids)
 
 

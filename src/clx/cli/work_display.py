@@ -9,8 +9,11 @@ from typing import Any
 from clx.cli.output import duration, table
 from clx.visible import visible_line
 
+_NAME = 60
+"""Characters of a name in a table."""
 _WHAT = 200
 """Characters of the last column of a table."""
+_LONG = 10**9
 _SHORT = ("event", "tags", "group")
 _NAMED = ("path", "parent", "function", "command", "archive", "config", "notify", "precursors", "progress")
 """Fields that are shown by their names, where something is said."""
@@ -21,8 +24,8 @@ def overview(works: Sequence[Mapping[str, Any]]) -> str:
     """Several works, one a line."""
     rows = [
         (
-            str(work["id"]), str(work.get("pipeline")), str(work["status"]),
-            f"{work['attempt']}/{work.get('retries', '–')}", _took(work), _what(work),
+            str(work["id"]), _cut(str(work.get("pipeline")), _NAME), str(work["status"]),
+            _cut(f"{work['attempt']}/{work.get('retries', '–')}", _NAME), _took(work), _what(work),
         )
         for work in works
     ]  # fmt: skip
@@ -34,8 +37,9 @@ def told(work: Mapping[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[st
     from clx.workers.supervision.job_history import moment, run_words
 
     yield overview([work])
-    if isinstance(work.get("creation"), float):
-        yield f"Created {moment(work['creation'] * 1000)}; {_terms(work)}"
+    creation = work.get("creation")
+    if isinstance(creation, float) and 0 <= creation < _LONG * 100:
+        yield f"Created {moment(creation * 1000)}; {_terms(work)}"
     for name in (*_SHORT, *_NAMED):
         value = work.get(name)
         if value is not None and value != _USUAL.get(name, ()):
@@ -45,16 +49,19 @@ def told(work: Mapping[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[st
             yield f"{name.capitalize()}:"
             yield from _indented(work[name])
     for name in ("products", "plots"):
-        for each in work.get(name) or ():
-            yield visible_line(f"{name.capitalize()[:-1]}: {each}")
+        listed = work.get(name) or ()
+        for each in listed if isinstance(listed, list | tuple) else [listed]:
+            yield visible_line(f"{name.capitalize()[:-1]}: {_short(each)}")
     for run in runs:
         yield from map(visible_line, run_words(run))
     yield from _error(work.get("error"))
 
 
 def _terms(work: Mapping[str, Any]) -> str:
+    timeout = work.get("timeout")
+    seconds = timeout if isinstance(timeout, int | float) and 0 < timeout < _LONG else 3600
     of = f"by {work.get('user')} for site {work.get('site')}; priority {work.get('priority', 3)}"
-    return visible_line(f"{of}, {duration(work.get('timeout') or 3600)} for each of {work.get('retries')} attempt(s).")
+    return visible_line(f"{of}, {duration(seconds)} for each of {work.get('retries')} attempt(s).")
 
 
 def _took(work: Mapping[str, Any]) -> str:
@@ -68,8 +75,12 @@ def _what(work: Mapping[str, Any]) -> str:
     parts += [_pairs(work["parameters"])] if work.get("parameters") else []
     error = work.get("error") if work["status"] == "failure" else None
     came = str(error.get("message", "")) if isinstance(error, Mapping) else _pairs(work.get("results"))
-    said = visible_line(f"{'; '.join(parts)}{' → ' if parts and came else ''}{came}")
-    return said if len(said) <= _WHAT else f"{said[:_WHAT]}…"
+    return _cut(f"{'; '.join(parts)}{' → ' if parts and came else ''}{came}", _WHAT)
+
+
+def _cut(text: str, most: int) -> str:
+    said = visible_line(text[: 2 * most])
+    return said if len(said) <= most else f"{said[:most]}…"
 
 
 def _pairs(values: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from clx.cli.next_steps import remember
 from clx.cli.options import database_option
 from clx.cli.project import Here, open_or_make
 from clx.errors import UsageError
@@ -62,6 +64,7 @@ class There:
 
         url, token = self._server()
         if url is not None:
+            logging.getLogger("urllib3").setLevel(logging.ERROR)  # that it tries again, before the error says so
             with at(url, token=token) as store:
                 yield store
             return
@@ -104,5 +107,6 @@ def about_works(command: F) -> F:
     return click.option(  # type: ignore[return-value]
         "--url",
         metavar="URL",
+        callback=remember,
         help="A server instead, http://HOST:PORT; its token: the variable CLX_TOKEN. [default: work.url]",
     )(database_option(run))

@@ -15,6 +15,7 @@ from clx.cli.work_bulk import named
 from clx.cli.work_display import overview
 from clx.cli.work_options import There, about_works
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED, EXIT_TIMEOUT
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.work.place import Store
@@ -80,5 +81,5 @@ def logs(there: There, work_id: str) -> Output:
         runs = store.runs(work_id)
     told = [{"run": run["run"], "outcome": run["outcome"], "output": str(run.get("stderr") or "")} for run in runs]
     has_said = any(run["output"] for run in told)
-    asides = [] if has_said else [f"Work {work_id} has written nothing."]
+    asides = [] if has_said else [visible_line(f"Work {work_id} has written nothing.")]
     return Output({"work": work_id, "runs": told}, run_lines(told), asides)

@@ -28,9 +28,10 @@ _STORES = {"buckets": "buckets", "results": "results", "pipelines": "pipelines/v
               help="A site that works may name. Repeatable. [default: local, and WORK_SITE]")  # fmt: skip
 @click.option("--archive", metavar="DIR", help="Where that client archives products and plots. [default: nowhere]")
 def workspace(url: str | None, name: str, sites: tuple[str, ...], archive: str | None) -> None:
-    """Print a workspace file for `workflow` (workflow-core 1.12), whose works then lie here.
+    """Print a workspace file for workflow-core.
 
-    That client needs nothing else; its token is the variable WORKFLOW_TOKEN, one of `clx server token`.
+    The works of its client, `workflow` 1.12, then lie here. That client needs nothing else; its token is the variable
+    WORKFLOW_TOKEN, one of `clx server token`.
 
     \b
     Examples:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextvars import Token
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from clx.commands import SERVED
+from clx.commands import SERVED, on_database
 from clx.errors import UsageError
 from clx.routines.context import ENGINE, Engine
 
@@ -87,5 +86,5 @@ def _require_there(where: str | os.PathLike[str]) -> None:
     if "://" not in str(where) and not path.name.endswith(SERVED) and not path.exists():
         raise UsageError(
             f"There is no job table {path}, so no workers can be waited for.",
-            f"Start some, which make it: clx routines work --db-path {shlex.quote(str(path))}",
+            f"Start some, which make it: {on_database('clx routines work', path)}",
         )

@@ -16,6 +16,7 @@ from clx.db.models import decode
 from clx.errors import UsageError
 from clx.regular import open_regular
 from clx.settings.problems import shortened
+from clx.visible import visible_line
 
 LARGEST = 256 << 20
 """Bytes of a file of works."""
@@ -45,7 +46,7 @@ def read_entries(path: str | os.PathLike[str]) -> list[Entry]:
         UsageError: it cannot be read, is too large, is not UTF-8, or what stands there is no work; names the place.
     """
     name = os.fspath(path)
-    source = "standard input" if name == STDIN else name
+    source = "standard input" if name == STDIN else visible_line(name)
     try:
         content = _content(name)
     except OSError as error:
