@@ -142,6 +142,8 @@ SLOW = (
     "server/test_serving.py",
     "server/views/test_browser.py",
     "serving/test_client.py",
+    "server/wire/test_peers.py",
+    "work/running/test_runner.py",
 )
 """Those among them that it leaves out all the same: they wait, or start kernels."""
 
