@@ -128,7 +128,7 @@ UNTESTED = {
         ),
         (
             "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
-            "cli.serve serving.running serving.links serving.worker.onnx serving.bench.simulation",
+            "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",
