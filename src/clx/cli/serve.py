@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from clx import platforms
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
+from clx.platforms import system
 
 _EPILOG = """\b
 Examples:
@@ -54,8 +54,8 @@ def command(
     Clients of the Open Inference Protocol (tritonclient.http, curl) work unchanged. Models that are not told here
     are loaded and uploaded by that protocol.
     """
-    if not platforms.HAS_LOCAL_SOCKETS:
-        raise StartupError("clx serve does not run on Windows.", "Type it within WSL, or on Linux or macOS.")
+    if not system.HAS_LOCAL_SOCKETS:
+        raise StartupError("Models are served on Linux or macOS.", "Use WSL on Windows.")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ToolMissingError(
