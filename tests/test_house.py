@@ -138,6 +138,10 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
+            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
+            "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
+        ),
+        (
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
