@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -420,6 +421,23 @@ def test_what_a_program_holds_when_it_ends_waits_again_at_once(tmp_path: Path) -
         found = Work.withdraw("p")
         assert found is not None
         assert found.attempt == 1
+
+
+def test_what_a_program_that_was_killed_held_goes_to_another_at_once(tmp_path: Path) -> None:
+    code = "import os, signal\nfrom clx import Work\nWork('p', retries={}).deposit(); Work.withdraw('p')\nos.kill(os.getpid(), 9)"
+    for retries in (2, 1):
+        command = [sys.executable, "-c", code.format(retries)]
+        assert subprocess.run(command, cwd=tmp_path, env=os.environ, check=False).returncode == -signal.SIGKILL
+        with at(tmp_path / ".clx" / "jobs.db") as works:
+            found = Work.withdraw("p")
+            assert (found and found.attempt) == (2 if retries == 2 else None)
+            if found is not None:
+                found.status = "success"
+                found.update()
+            assert works.status()["running"] == 0
+    with at(tmp_path / ".clx" / "jobs.db"):
+        (failed,) = Work.search(status="failure")
+        assert failed.error["type"] == "WorkerKilled"
 
 
 def test_how_far_it_is_and_why_it_failed_can_be_asked(here: Queue) -> None:

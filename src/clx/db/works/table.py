@@ -32,6 +32,8 @@ _LONGEST_LEASE = 366 * 24 * 3600
 """Seconds."""
 _AT_ONCE = 1000
 """Works that one transaction takes in or moves on, so that others wait for milliseconds only."""
+_STRIKE_OFF_EVERY = 2.0
+"""Seconds between two looks for programs that have ended."""
 
 
 class Page(NamedTuple):
@@ -56,6 +58,7 @@ class Works:
         self._writer = Writer(queue.database)
         self._write = self._writer.write
         self._is_fruitful = False
+        self._struck_off_at = -_STRIKE_OFF_EVERY
 
     @property
     def pipelines(self) -> Pipelines:
@@ -127,18 +130,34 @@ class Works:
         self, asked: Asked, worker: int | None, lease: int | None, accepts: Accepts | None
     ) -> Document | None:
         queue = self._queue
-        if self._is_fruitful and queue.is_rescue_due:
-            queue.rescue()  # works of the silent must not wait for a backlog to end
+        if self._is_fruitful and queue.is_rescue_due:  # works of the silent must not wait for a backlog to end
+            queue.rescue()
+            self._strike_off()
         self._is_fruitful = False
         if not queue.may_claim(asked.types):
             self.database.require_in_place()
-            if not queue.rescue():
+            if not (queue.rescue() or self._strike_off()):
                 return None
         me = queue.worker_for(asked.types) if worker is None else worker
         self.database.find_marks("", asked.types)
         found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
+        if found is None and self._strike_off():
+            found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
         self._is_fruitful = found is not None
         return None if found is None else {**found[0].document, "run": found[1]}
+
+    def _strike_off(self) -> bool:
+        """Strike off programs of this machine that have ended without a word: what they held waits again.
+
+        Now and then at most; returns whether there was one. What it held had a lease as long as its timeout.
+        """
+        from clx.db.mark_dead import mark_gone_workers_dead
+
+        now = time.monotonic()
+        if now - self._struck_off_at < _STRIKE_OFF_EVERY:
+            return False
+        self._struck_off_at = now
+        return bool(mark_gone_workers_dead(self.database))
 
     def held(self, worker: int) -> list[Document]:
         """The running works of a worker, each with its ``run``, those it has begun last at the end."""
