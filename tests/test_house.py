@@ -32,13 +32,17 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
-                "cli.pipelines "
+                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
+                "cli.work_wait cli.pipelines "
             ),
         ),
         (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
+        ),
+        (
+            "processes that do works: held by tests/work/running/test_runner.py, which starts them",
+            "work.running.runner work.running.holding",
         ),
         (
             "what `clx routines run` and `explain` do: tests/cli/test_routines.py",
@@ -53,8 +57,8 @@ UNTESTED = {
             "course.pages.places course.pages.words course.pages.writing",
         ),
         (
-            "parts of `document`, read through it by tests/pipelines, quick too",
-            "pipelines.definition pipelines.reading",
+            "a part of `document`, read through it by tests/pipelines, quick too",
+            "pipelines.definition",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -121,6 +125,10 @@ UNTESTED = {
         (
             "runs pip and npm: tests/tools/test_install.py and test_npm.py",
             "tools.clients tools.install",
+        ),
+        (
+            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
+            "cli.serve serving.running serving.links serving.worker.onnx serving.bench.simulation",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",

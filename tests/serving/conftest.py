@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.serving import Serve, Served, write_model
+from tests.support.model_servers import Serve, Served, write_model
 
 
 @pytest.fixture

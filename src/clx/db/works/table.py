@@ -16,9 +16,9 @@ from clx.db.validation import check_choice, check_id, check_lease, check_timeout
 from clx.db.wait import Bells, rest
 from clx.db.works import statements as sql
 from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
-from clx.db.works.models import STATUSES, WORK, Document, Found, bounded, by_position, found_from_row
+from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
 from clx.db.works.searching import FEW, Search, Statement, place_after
-from clx.db.works.updating import changes, delete, expire, rows_by_id, update
+from clx.db.works.updating import changes, delete, expire, note_run, rows_by_id, update
 from clx.db.works.withdrawing import Accepts, Asked, withdraw
 from clx.db.writer import SLICE, Writer
 from clx.errors import LostRunError
@@ -172,9 +172,8 @@ class Works:
             Whether there is such an attempt.
         """
         check_id(run)
-        said = bounded(stdout + stderr)
-        named = {"id": work_id, "run": run, "said": said or None, "peak_memory": peak_memory}
-        return self._write("note_run", lambda tx: bool(tx.execute(sql.NOTE_RUN, named).fetchall()))
+        said = stdout + stderr
+        return self._write("note_run", lambda tx: note_run(tx, work_id, run, said, peak_memory))
 
     # -- changing -------------------------------------------------------------------------------------
 
@@ -182,7 +181,8 @@ class Works:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
         Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
-        that is not the newest. A locked one takes only what unlocks it.
+        that is not the newest. A locked one takes only what unlocks it. What the run has said, ``_said`` with
+        ``output`` and ``peak_memory`` (bytes), is kept with the attempt, as by :meth:`note_run`.
 
         Args:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
