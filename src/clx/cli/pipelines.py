@@ -1,4 +1,4 @@
-"""``clx pipelines check|graph``."""
+"""``clx pipelines``: files of steps are checked, deployed, and looked after."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
+from clx.cli.pipelines_change import deploy, pause, remove, resume, retry, stop, wait
+from clx.cli.pipelines_show import list_them, ps, show
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DONE, EXIT_USAGE
 from clx.visible import visible_line
@@ -28,6 +30,8 @@ def command() -> None:
     \b
     Examples:
       clx pipelines check pipeline.yaml
+      clx pipelines deploy pipeline.yaml --wait
+      clx pipelines ps
       clx pipelines graph pipeline.yaml
     """
 
@@ -100,3 +104,7 @@ def _told(label: str, found: Sequence[Problem]) -> Iterator[str]:
         yield f"{label}: {visible_line(f'{where}: {fact}')}"
         if step:
             yield f"  {visible_line(step)}"
+
+
+for each in (deploy, list_them, ps, show, wait, pause, resume, stop, retry, remove):
+    command.add_command(each)

@@ -191,6 +191,9 @@ class WorkSettings(Section, frozen=True):
     the project's database."""
     token: Secret | None = None
     """What a server is shown, a token with the role ``work``; never printed, nor passed on."""
+    maintenance: Literal["auto", "on-request"] = "auto"
+    """``auto``: a server has works of other clients that failed tried again, and moves what has ended to the results, a
+    minute after; ``on-request``: only when a client asks for it."""
     commands: Annotated[Names, Meta(extra={"reach": "own"})] = ()
     """Programs that works may name as their ``command``, with any arguments, as ``["/usr/bin/gzip"]``; a project cannot
     say so."""

@@ -195,7 +195,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
         raise _wrong("timeout", timeout, f"seconds, more than 0 and up to {_LONGEST}")
     pipeline = _text(document, "pipeline", None)
     status = document.get("status") or "created"
-    if status not in {"created", *STATUSES}:
+    if not isinstance(status, str) or status not in {"created", *STATUSES}:
         raise _wrong("status", status, f"one of created, {', '.join(STATUSES)}")
     return Fields(
         pipeline,
