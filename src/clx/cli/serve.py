@@ -12,6 +12,7 @@ import click
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
+from clx.platforms import system
 
 if TYPE_CHECKING:
     from clx.serving.remote import Address
@@ -123,6 +124,8 @@ def command(
 
 
 def _require_packages() -> None:
+    if not system.HAS_LOCAL_SOCKETS:
+        raise StartupError("Models are served on Linux or macOS.", "Use WSL on Windows.")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ToolMissingError(
