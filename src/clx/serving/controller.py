@@ -1,0 +1,350 @@
+"""The controller: it alone decides. Requests go in, answers come out by their deadline; workers do as they are told.
+
+One event loop, no inference in it, no task and no thread for a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic_ns, time_ns
+
+from clx.serving.estimates import WARM_UPS
+from clx.serving.failures import Refusal
+from clx.serving.frames import (
+    Done,
+    Failed,
+    FrameError,
+    Hello,
+    Infer,
+    Load,
+    Loaded,
+    LoadFailed,
+    Measured,
+    Message,
+    Unload,
+    Warm,
+    specs,
+    tensors,
+)
+from clx.serving.links import Link
+from clx.serving.protocol import Inference
+from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
+from clx.serving.served import Served, joined, split
+from clx.serving.tensors import Tensor
+
+Result = Callable[[Sequence[Tensor] | Refusal], None]
+"""Is called once: with the outputs, or with why there are none."""
+PAUSE = 0.02
+"""Seconds after which a worker that is never free goes on with warm-ups all the same."""
+HANG = 30_000_000_000
+"""Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending(Ticket):
+    """A request whose answer is still to come."""
+
+    asked: Inference | None = None
+    served: Served | None = None
+    result: Result | None = None
+    began: int = 0
+
+
+class Controller:
+    """Models, workers, requests.
+
+    Args:
+        lost: is called with the number of a worker that is gone, after its requests were seen to.
+    """
+
+    def __init__(self, lost: Callable[[int], None] = lambda _executor: None) -> None:
+        self.models: dict[str, Served] = {}
+        self.scheduler = Scheduler()
+        self.links: dict[int, Link] = {}
+        self._lost = lost
+        self._batches: dict[int, Batch] = {}
+        self._batch_of: dict[int, int] = {}
+        self._number = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0
+        self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
+        self._warmed: set[int] = set()  # workers that were asked for one
+        self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
+
+    # -- workers --------------------------------------------------------------------------------------
+
+    def link(self, executor: int) -> Link:
+        """The controller's end of a link to a new worker."""
+        made = self.links[executor] = Link(executor, self._heed, self._gone)
+        self.scheduler.add_executor(executor)
+        return made
+
+    def _gone(self, executor: int) -> None:
+        now = monotonic_ns()
+        del self.links[executor]
+        self._warming.pop(executor, None)
+        self._warmed.discard(executor)
+        batch = self._batch_of.pop(executor, None)
+        if batch is not None:
+            del self._batches[batch]
+        for (where, model), told in list(self._loads.items()):
+            if where == executor and not told.done():
+                told.set_exception(Refusal("not_ready", f"the worker that was to hold {model} is gone"))
+        for ticket in self.scheduler.remove_executor(now, executor):
+            _tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
+        for served in self.models.values():
+            if served.state == "ready" and not self.scheduler.holders(served.name):
+                served.state, served.reason = "loading", "its worker is being replaced"
+        self._lost(executor)
+        for other in self.links:
+            self._pump(other)
+
+    def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
+        match message:
+            case Done() | Failed():
+                self._ended(executor, message, rest)
+            case Measured():
+                self._measured(executor, message)
+            case Loaded(model=name):
+                self._note(message)
+                self.scheduler.place(executor, name, message.largest)
+                self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
+                self._warm(executor)
+            case LoadFailed(model=name, text=text):
+                self._failed_to_load(executor, name, text)
+            case Hello(pid=pid):
+                self.links[executor].pid = pid
+            case _:
+                raise FrameError("a worker says what only a controller says")
+
+    def end_hung(self) -> list[int]:
+        """The workers whose batch takes so much longer than expected that they will hardly end; for who ends them."""
+        return self.scheduler.hung(monotonic_ns(), HANG)
+
+    # -- models ---------------------------------------------------------------------------------------
+
+    async def load(self, model: Served) -> None:
+        """Have every worker hold a model; returns when it is measured there.
+
+        Raises:
+            Refusal: a worker could not.
+        """
+        self.models[model.name] = model
+        model.state, model.reason = "loading", ""
+        told = [self.load_at(executor, model) for executor in self.links]
+        if not told:
+            raise Refusal("not_ready", "there is no worker yet")
+        results = await asyncio.gather(*told, return_exceptions=True)
+        for each in results:
+            if isinstance(each, BaseException):
+                raise each
+
+    def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
+        """Have a worker hold a model; what comes back is done when it is measured there."""
+        told = self._loads.get((executor, model.name))
+        if told is None or told.done():
+            told = self._loads[executor, model.name] = asyncio.get_running_loop().create_future()
+            self.links[executor].send(Load(model.name, model.path, model.largest))
+        return told
+
+    def unload(self, name: str) -> None:
+        """Have no worker hold a model any more; what waits for it is refused."""
+        model = self.models[name]
+        model.state = "unloaded"
+        for executor, link in self.links.items():
+            if executor in self.scheduler.holders(name):
+                for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
+                    _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
+                link.send(Unload(name))
+        self.scheduler.forget(name)
+
+    def _note(self, told: Loaded) -> None:
+        model = self.models[told.model]
+        model.inputs = {each.name: each for each in told.inputs}
+        model.outputs = told.outputs
+        model.batches = told.largest > 1
+        model.grown = max(model.grown, told.grown)
+
+    def _warm(self, executor: int) -> None:
+        """Have a worker go on with warm-ups, if there are any and none is asked for."""
+        waiting = self._warming.get(executor)
+        if waiting and executor not in self._warmed:
+            self._warmed.add(executor)
+            self.links[executor].send(Warm(*waiting[0]))
+
+    def _measured(self, executor: int, told: Measured) -> None:
+        self._warmed.discard(executor)
+        for took in told.runs:
+            self.scheduler.observe(told.model, told.size, took)
+        waiting = self._warming[executor]
+        name, size, left = waiting.popleft()
+        left -= len(told.runs)
+        if told.runs and left > 0:
+            waiting.append((name, size, left))
+        elif told.runs and self.scheduler.may_pay(name, size * 2):
+            waiting.append((name, size * 2, WARM_UPS))
+        else:
+            self._loaded(executor, name)
+        if self.scheduler.is_free(executor):
+            self._warm(executor)
+        else:  # who waits comes first, but not for ever
+            asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
+
+    def _loaded(self, executor: int, name: str) -> None:
+        self.models[name].state = "ready"
+        told = self._loads.pop((executor, name), None)
+        if told is not None and not told.done():
+            told.set_result(None)
+
+    def _failed_to_load(self, executor: int, name: str, text: str) -> None:
+        model = self.models[name]
+        if executor in self.scheduler.holders(name):
+            for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
+                _tell(ticket, Refusal("failed", text))
+        model.state, model.reason = "failed", text
+        self._warmed.discard(executor)
+        self._warming[executor] = deque(each for each in self._warming.get(executor, ()) if each[0] != name)
+        self._warm(executor)
+        told = self._loads.pop((executor, name), None)
+        if told is not None and not told.done():
+            told.set_exception(Refusal("malformed", f"model {name} cannot be loaded: {text}"))
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> None:
+        """Accept a request, or say at once why not.
+
+        Args:
+            model: what it asks.
+            asked: what was sent.
+            arrived: nanoseconds (monotonic) at which its first byte was read.
+            result: is told what came of it, by its deadline.
+        """
+        if model.state != "ready":
+            result(Refusal("not_ready", f"model {model.name} is not ready: {model.reason or model.state}"))
+            return
+        try:
+            rows, kind = model.check(asked)
+        except Refusal as refusal:
+            result(refusal)
+            return
+        self._number += 1
+        timeout = asked.timeout or model.timeout
+        ticket = _Pending(
+            self._number,
+            model.name,
+            arrived,
+            arrived + timeout * 1000 if timeout else 0,
+            asked.priority or 3,
+            rows,
+            kind,
+            asked=asked,
+            served=model,
+            result=result,
+        )
+        now = monotonic_ns()
+        found = self.scheduler.offer(now, ticket)
+        if isinstance(found, Refused):
+            model.numbers.refused += 1
+            result(_refusal(found, ticket, now))
+            return
+        if ticket.deadline:
+            self._watch()
+        self._pump(found)
+
+    def _pump(self, executor: int) -> None:
+        now = monotonic_ns()
+        batch = self.scheduler.dispatch(now, executor)
+        if batch is None:
+            return
+        self._number += 1
+        self._batches[self._number] = batch
+        self._batch_of[executor] = self._number
+        waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
+        for each in waiting:
+            each.began = now
+        inputs = joined([each.asked.inputs for each in waiting if each.asked], sum(each.rows for each in waiting))
+        self.links[executor].send(Infer(self._number, batch.model, specs(inputs)), [each.data for each in inputs])
+
+    def _ended(self, executor: int, message: Done | Failed, rest: memoryview) -> None:
+        batch = self._batches.pop(message.batch, None)
+        if batch is None:
+            raise FrameError("a worker speaks of a batch that it was not given")
+        del self._batch_of[executor]
+        now = monotonic_ns()
+        self.scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
+        self._pump(executor)  # first of all: it is to have no rest
+        if isinstance(message, Failed):
+            for each in batch.tickets:
+                _tell(each, Refusal("failed", message.text))
+            return
+        _count(batch, message.took, now)
+        try:
+            parts = split(tensors(message.outputs, rest), [each.rows for each in batch.tickets])
+        except Refusal as refusal:
+            for each in batch.tickets:
+                _tell(each, refusal)
+            return
+        for each, outputs in zip(batch.tickets, parts, strict=True):
+            _tell(each, outputs)
+
+    # -- deadlines ------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """See to it that the next deadline is met, be it with a refusal."""
+        due = self.scheduler.next_deadline()
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        wait = max(0, due - monotonic_ns()) / 1e9
+        self._timer = asyncio.get_running_loop().call_later(wait, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        self._timer = None
+        for ticket in self.scheduler.overdue(monotonic_ns()):
+            if isinstance(ticket, _Pending) and ticket.served is not None:
+                ticket.served.numbers.missed += 1
+            _tell(ticket, Refusal("missed", "its deadline came before its result"))
+        self._watch()
+
+
+def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
+    """Answer a request that was not answered yet."""
+    if isinstance(ticket, _Pending) and ticket.result is not None:
+        result, ticket.result = ticket.result, None
+        if ticket.served is not None:
+            took = monotonic_ns() - ticket.arrived
+            (ticket.served.numbers.fail if isinstance(what, Refusal) else ticket.served.numbers.success).add(took)
+        result(what)
+
+
+def _count(batch: Batch, took: int, now: int) -> None:
+    first = batch.tickets[0]
+    assert isinstance(first, _Pending)
+    assert first.served is not None
+    numbers = first.served.numbers
+    numbers.runs += 1
+    numbers.rows += sum(each.rows for each in batch.tickets)
+    numbers.last = time_ns() // 1_000_000
+    numbers.infer.add(took * len(batch.tickets), len(batch.tickets))
+    for each in batch.tickets:
+        numbers.queue.add(max(0, now - took - each.arrived))
+
+
+def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
+    more: dict[str, int | float] = {}
+    if refused.finish:
+        more["estimate_us"] = max(0, refused.finish - ticket.arrived) // 1000
+        more["retry_after_s"] = max(0, refused.finish - now) / 1e9
+    if ticket.deadline:
+        more["deadline_us"] = (ticket.deadline - ticket.arrived) // 1000
+    if refused.why == "late":
+        return Refusal("refused_late", "it cannot be answered by its deadline", **more)
+    if refused.why == "backlog":
+        return Refusal("refused_backlog", "too many requests wait", **more)
+    return Refusal("not_ready", f"model {ticket.model} is not ready yet")

@@ -1,0 +1,17 @@
+"""``python -m clx.serving.worker FD``: a worker at the socket that it has inherited as *FD*."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+
+from clx.serving.worker.process import Worker
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the group; the controller decides
+    Worker(socket.socket(fileno=int(sys.argv[1]))).run()
+
+
+main()
