@@ -57,6 +57,13 @@ _DEPOSITED = _WORKS + "queue.works.deposit([document])\n"
 _WITHDRAWN = _DEPOSITED + "work = queue.works.withdraw(Asked(('p',)), worker=me)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
+_SERVING = (
+    _SETUP
+    + "from clx.db.serving.models import ActionRow, NewModel, RequestRow\n"
+    + "from clx.db.serving.table import ServingTable, Told\n"
+    + "models = ServingTable(queue.database)\n"
+)
+_SERVED = _SERVING + "for _ in range(2): models.add(NewModel('m', callable='a:b'))\n"
 _SCENARIOS = {
     "create": ("", "Queue.open(path)"),
     "enqueue": (_SETUP, "queue.enqueue(NewJob('t'))"),
@@ -143,6 +150,18 @@ _SCENARIOS = {
     "expire_works": (
         _WITHDRAWN + "queue.works.update([{**work, 'start': 1.0}])\n",
         "queue.works.audit('expired')",
+    ),
+    "add_model": (_SERVING, "models.add(NewModel('m', callable='a:b'))"),
+    "choose_model": (_SERVED, "models.choose('m', '1')"),
+    "place_model": (_SERVED, "models.reside('m', 'warm')"),
+    "remove_model": (_SERVED, "models.remove('m')"),
+    "begin_serving": (_SERVING, "models.begin('here')"),
+    "set_serving": (_SERVING, "models.set('phase', 'infer')"),
+    "tell_models": (_SERVED, "models.tell([Told('m', '1', 'ready', '', 7)])"),
+    "log_serving": (
+        _SERVING,
+        "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], "
+        "[ActionRow(2, 'infer', 0, 'm', '1', 'success', 1, 1, 1, 1, 1, 1, 1)])",
     ),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }

@@ -21,12 +21,13 @@ from sqlalchemy import (
 )
 
 import clx.db.calls.schema
+import clx.db.serving.schema
 import clx.db.works.schema  # noqa: F401  (they draw tables)
 from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0007"
+REVISION = "0008"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (
