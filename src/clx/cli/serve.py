@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
-from clx.cli.options import verbose_option
+from clx.cli.options import about_database, verbose_option
+from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
 
 _EPILOG = """\b
 Examples:
-  clx serve --model digits=model.onnx                 at http://127.0.0.1:8000
+  clx serve                                           what `clx models` keeps, at http://127.0.0.1:8000
+  clx serve --model digits=model.onnx                 that model, too, for this run only
   clx serve --model a=a.onnx --model b=b.onnx --workers 2
   clx serve --model digits=model.onnx --port 0        at a port that is free
 
@@ -39,19 +41,20 @@ class _Named(click.ParamType[tuple[str, Path]]):
 
 
 @click.command("serve", epilog=_EPILOG)
-@click.option("--model", "models", type=_Named(), multiple=True, help="A model of ONNX to serve, under a name.")
+@click.option("--model", "models", type=_Named(), multiple=True, help="Serve this file, too, for this run only.")
 @click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0: any.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes with models.")
+@about_database
 @verbose_option()
 @click.pass_context
 def command(
-    context: click.Context, /, models: tuple[tuple[str, Path], ...], host: str, port: int, workers: int
+    context: click.Context, /, here: Here, models: tuple[tuple[str, Path], ...], host: str, port: int, workers: int
 ) -> None:
     """Serve models: each request is answered inside its deadline, or refused at once.
 
-    Clients of the Open Inference Protocol (tritonclient.http, curl) work unchanged. Models that are not told here
-    are loaded and uploaded by that protocol.
+    Those of `clx models`, and what clients of the Open Inference Protocol (tritonclient.http, curl, which work
+    unchanged) upload; all of it is served again at the next start.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -61,14 +64,31 @@ def command(
         )
     if host not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError(f"Whoever reaches {host} could use the models.", "Serve this machine: --host 127.0.0.1")
-    from clx.serving.api import NAME
+    from clx.db.serving.models import NAME
+    from clx.db.serving.table import ServingTable
+    from clx.remote.stores import open_store
     from clx.serving.running import serve
+    from clx.serving.shelf import TableShelf
 
     for name, _ in models:
         if not NAME.fullmatch(name):
             raise UsageError(f"A model cannot be called {name!r}.", "Use A-Z a-z 0-9 . _ -, 128 of them at most.")
-    try:
-        serve(dict(models), host, port, workers, lambda at: echo(f"Serving at http://{host}:{at}; Ctrl-C ends it."))
-    except OSError as error:
-        raise StartupError(f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port.") from None
+    settings = here.resolved.settings
+    with open_or_make(here.resolved, here.path) as database:
+        store = open_store(database.state.shared / "artifacts", settings.artifacts)
+        shelf = TableShelf(ServingTable(database), store, dict(models))
+        said = f"http://{host}"
+        try:
+            serve(
+                shelf,
+                host,
+                port,
+                workers,
+                settings.serving.modules,
+                lambda at: echo(f"Serving at {said}:{at}; Ctrl-C ends it."),
+            )
+        except OSError as error:
+            raise StartupError(
+                f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
+            ) from None
     context.exit(0)

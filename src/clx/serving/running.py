@@ -8,17 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from clx.serving.api import Api, Shelf
+from clx.serving.api import Api
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
+from clx.serving.following import Following
 from clx.serving.http import Connection
-from clx.serving.served import Served
+from clx.serving.shelf import TableShelf
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
@@ -34,11 +35,15 @@ class Server:
     Args:
         shelf: where models lie.
         workers: how many processes hold them.
+        modules: of which workers may have models that are code.
     """
 
-    def __init__(self, shelf: Shelf, workers: int = 1) -> None:
+    def __init__(self, shelf: TableShelf, workers: int = 1, modules: Sequence[str] = ()) -> None:
         self._controller = Controller(self._lost)
-        self._api = Api(self._controller, shelf)
+        self._catalogue = Catalogue(self._controller)
+        self._shelf = shelf
+        self._api = Api(self._controller, self._catalogue, shelf)
+        self._modules = modules
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
@@ -51,13 +56,12 @@ class Server:
         """What decides."""
         return self._controller
 
-    async def run(self, host: str, port: int, models: list[Served], ready: Callable[[int], None]) -> None:
+    async def run(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Serve until :meth:`stop` is called.
 
         Args:
             host: the address.
             port: 0: one that is free.
-            models: what is loaded at once.
             ready: is called with the port when the address answers.
 
         Raises:
@@ -69,13 +73,12 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         for executor in range(self._count):
             await self._start(executor)
-        for model in models:
-            self._controller.models[model.name] = model
-            self._later(self._load(model))
+        following = loop.create_task(Following(self._shelf, self._catalogue).run())
         ready(listening.sockets[0].getsockname()[1])
         looking = loop.create_task(self._look())
         await self._ended.wait()
         looking.cancel()
+        following.cancel()
         await self._end(listening)
 
     def stop(self) -> None:
@@ -85,16 +88,12 @@ class Server:
     def _connection(self) -> Connection:
         return Connection(self._api.handle, self._open)
 
-    async def _load(self, model: Served) -> None:
-        with contextlib.suppress(Refusal):  # it says itself why it is not ready
-            await self._controller.load(model)
-
     # -- workers --------------------------------------------------------------------------------------
 
     async def _start(self, executor: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "clx.serving.worker", str(theirs.fileno())]
+            command = [sys.executable, "-m", "clx.serving.worker", str(theirs.fileno()), *self._modules]
             started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self._workers[executor] = started
         await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
@@ -151,50 +150,24 @@ class Server:
                 started.wait(5)
 
 
-class Files:
-    """A shelf of files that were named when the server began; it takes no uploads.
-
-    Args:
-        files: by the names under which they are served.
-    """
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = dict(files)
-
-    def models(self) -> list[Served]:
-        """What is served from the start."""
-        return [Served(name, "1", str(path)) for name, path in self._files.items()]
-
-    async def wanted(self, name: str, parameters: dict[str, Any]) -> Served:
-        """The model of one of the files.
-
-        Raises:
-            Refusal: there is none of that name, or another file was sent.
-        """
-        if any(each.startswith("file:") for each in parameters):
-            raise Refusal("malformed", "this server takes no uploads")
-        if name not in self._files:
-            raise Refusal("malformed", f"there is no model {name}")
-        return Served(name, "1", str(self._files[name]))
-
-    async def unwanted(self, name: str) -> None:
-        """It is served again when the server starts anew."""
-
-
-def serve(files: Mapping[str, Path], host: str, port: int, workers: int, ready: Callable[[int], None]) -> None:
-    """Serve models of files until SIGTERM or Ctrl-C.
+def serve(
+    shelf: TableShelf, host: str, port: int, workers: int, modules: Sequence[str], ready: Callable[[int], None]
+) -> None:
+    """Serve models until SIGTERM or Ctrl-C.
 
     Raises:
         OSError: the address cannot be had.
     """
-    shelf = Files(files)
 
     async def run() -> None:
-        await Server(shelf, workers).run(host, port, shelf.models(), ready)
+        await Server(shelf, workers, modules).run(host, port, ready)
 
-    if find_spec("uvloop") is None:
-        asyncio.run(run())
-    else:
-        import uvloop
+    try:
+        if find_spec("uvloop") is None:
+            asyncio.run(run())
+        else:
+            import uvloop
 
-        uvloop.run(run())
+            uvloop.run(run())
+    finally:
+        shelf.close()

@@ -34,7 +34,7 @@ def test_a_new_version_is_the_next_and_is_served(models: ServingTable) -> None:
 def test_versions_are_sorted_as_numbers(models: ServingTable) -> None:
     for version in ("10", "9"):
         models.add(NewModel("a", callable="m:f", version=version))
-    assert [each.version for each in models.list("a")] == ["9", "10"]
+    assert [each.version for each in models.versions("a")] == ["9", "10"]
     assert models.add(NewModel("a", callable="m:f")) == "11"
 
 
@@ -44,7 +44,7 @@ def test_a_version_is_not_overwritten_by_another_unless_that_is_meant(models: Se
     with pytest.raises(UsageError, match="another model a of version 1"):
         models.add(NewModel("a", digest="e" * 64, version="1"))
     models.add(NewModel("a", digest="e" * 64, version="1"), replace=True)
-    assert [(each.digest[0], each.largest) for each in models.list()] == [("e", 0)]
+    assert [(each.digest[0], each.largest) for each in models.versions()] == [("e", 0)]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_version_is_not_overwritten_by_another_unless_that_is_meant(models: Se
 def test_what_cannot_be_is_refused(models: ServingTable, model: NewModel) -> None:
     with pytest.raises(UsageError):
         models.add(model)
-    assert models.list() == []
+    assert models.versions() == []
 
 
 def test_when_the_served_version_is_removed_the_last_of_the_others_is_served(models: ServingTable) -> None:
@@ -81,10 +81,10 @@ def test_every_change_is_counted_and_rings(models: ServingTable) -> None:
     models.reside("a", "warm")
     models.tell([Told("a", "1", "ready", "", 7)])
     assert models.changes() == before + 1
-    (row,) = models.list()
+    (row,) = models.versions()
     assert (row.residence, row.state, row.grown) == ("warm", "ready", 7)
     models.tell([Told("a", "1", "unloaded", "", 0)])
-    assert models.list()[0].grown == 7
+    assert models.versions()[0].grown == 7
 
 
 def test_a_models_bytes_stay_in_the_store(models: ServingTable) -> None:

@@ -67,14 +67,14 @@ class ServingTable:
 
     # -- looking --------------------------------------------------------------------------------------
 
-    def list(self, name: str | None = None) -> list[ModelRow]:
+    def versions(self, name: str | None = None) -> list[ModelRow]:
         """Every version of every model, or of one, by name and version."""
         rows = self.database.read(_ALL) if name is None else self.database.read(_OF, (name,))
         return sorted(map(model_from_row, rows), key=lambda each: (each.name, order_of(each.version)))
 
     def chosen(self) -> list[ModelRow]:
         """The version of each model that is served, or would be."""
-        return [each for each in self.list() if each.chosen]
+        return [each for each in self.versions() if each.chosen]
 
     def changes(self) -> int:
         """How often what is to be served has changed."""
@@ -120,7 +120,12 @@ class ServingTable:
         Raises:
             UsageError: there is none.
         """
-        self.database.write("choose_model", lambda tx: (self._require(tx, name, version), _choose(tx, name, version)))
+
+        def body(tx: Transaction) -> None:
+            self._require(tx, name, version)
+            _choose(tx, name, version)
+
+        self.database.write("choose_model", body)
 
     def reside(self, name: str, residence: Residence) -> None:
         """Say how a model is to stand.

@@ -44,10 +44,16 @@ MOMENT = 2_000_000
 
 
 class Worker:
-    """A worker at a socket; it ends when the other end does."""
+    """A worker at a socket; it ends when the other end does.
 
-    def __init__(self, link: socket.socket) -> None:
+    Args:
+        link: the socket.
+        modules: of which it may have models that are code.
+    """
+
+    def __init__(self, link: socket.socket, modules: Sequence[str] = ()) -> None:
         self._link = link
+        self._modules = modules
         self._models: dict[str, Model] = {}
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._sending = threading.Lock()
@@ -110,7 +116,7 @@ class Worker:
         while True:
             asked = self._loads.get()
             before = _resident()
-            model = _opened(asked)
+            model = _opened(asked, self._modules)
             if isinstance(model, ModelError):
                 told: Message = LoadFailed(asked.model, str(model))
             else:
@@ -121,9 +127,9 @@ class Worker:
                 self._send(told)
 
 
-def _opened(asked: Load) -> Model | ModelError:
+def _opened(asked: Load, modules: Sequence[str]) -> Model | ModelError:
     try:
-        model = opened(asked.path, asked.largest, asked.options)
+        model = opened(asked.path, asked.largest, asked.options, modules)
         model.run(model.sample(1))
     except ModelError as error:
         return error
