@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 COURSE := examples/python-course
 
-.PHONY: help setup system tools demo test check unit soak bench docs lock clean
+.PHONY: help setup system tools demo test check unit soak bench docs pictures lock clean
 
 help:                ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench:               ## the numbers the README quotes; nothing else should run m
 
 docs:                ## write the generated parts of docs/reference
 	$(BIN)/python -m tests.support.reference docs/reference
+
+pictures:            ## take the pictures of works and pipelines in docs/page.md anew
+	$(BIN)/python -m tests.support.page_pictures docs/images
 
 lock:                ## resolve requirements-dev.lock anew, for every supported Python; UPGRADE=--upgrade takes newer releases
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate \

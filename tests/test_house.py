@@ -32,8 +32,9 @@ UNTESTED = {
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
                 "cli.routine_options "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
-                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_search cli.work_wait "
-                "cli.pipelines "
+                "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
+                "cli.work_wait cli.pipelines cli.pipelines_show "
+                "cli.pipelines_change "
             ),
         ),
         (
@@ -41,8 +42,16 @@ UNTESTED = {
             "routines.host routines.remote",
         ),
         (
+            "processes that do works: held by tests/work/running/test_runner.py, which starts them",
+            "work.running.runner work.running.holding",
+        ),
+        (
             "what `clx routines run` and `explain` do: tests/cli/test_routines.py",
             "routines.explaining",
+        ),
+        (
+            "pipelines from programs and over HTTP: held by tests/cli/test_pipelines_run.py and the wire's own tests",
+            "pipelines.planning pipelines.running remote.pipelines server.api.pipelines server.wire.pipelines",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
@@ -53,8 +62,8 @@ UNTESTED = {
             "course.pages.places course.pages.words course.pages.writing",
         ),
         (
-            "parts of `document`, read through it by tests/pipelines, quick too",
-            "pipelines.definition pipelines.reading",
+            "a part of `document`, read through it by tests/pipelines, quick too",
+            "pipelines.definition",
         ),
         (
             "runs whole builds: tests/course/test_build.py and tests/workers/supervision/test_watch.py",
@@ -71,7 +80,9 @@ UNTESTED = {
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
-                "db.works.statements db.works.table"
+                "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
+                "db.pipelines.documents db.pipelines.evaluation db.pipelines.scheduling db.pipelines.schema "
+                "db.pipelines.statements db.pipelines.table"
             ),
         ),
         (
@@ -123,6 +134,10 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
+            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
+            "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
+        ),
+        (
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
@@ -135,7 +150,8 @@ UNTESTED = {
                 "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
-                "server.views.works server.views.work_filter server.giving"
+                "server.views.works server.views.work_filter "
+                "server.views.pipelines server.giving"
             ),
         ),
         (

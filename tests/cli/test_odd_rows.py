@@ -33,10 +33,11 @@ from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd_rows import tables
+from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.results import all_results
-from clx.db.workers import WorkerTable
 from clx.db.serving.models import ActionRow, NewModel, RequestRow
 from clx.db.serving.table import ServingTable
+from clx.db.workers import WorkerTable
 from clx.db.works.withdrawing import Asked
 from clx.errors import ClxError
 
@@ -118,6 +119,7 @@ def _fill(queue: Queue, n: int) -> None:
     _fill_routines(queue, n)
     _fill_works(queue, n)
     _fill_serving(queue, n)
+    _fill_pipelines(queue, n)
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
     queue.schedules.run(f"s{n}")
 
@@ -150,6 +152,17 @@ def _fill_serving(queue: Queue, n: int) -> None:
     served = table.begin("there")
     request = RequestRow(1, "", f"m{n}", "1", "success", 1, 1, 1, 1, 0, 1, 2)
     table.log(served, [request], [ActionRow(2, "infer", 0, f"m{n}", "1", "success", 1, 1, 1, 1, 1, 1, 1)])
+
+
+def _fill_pipelines(queue: Queue, n: int) -> None:
+    """A pipeline of which one step has ended and another waits, and one that was stopped."""
+    steps = tuple(StepDefinition(name, stage, works=({"pipeline": "q"},)) for name, stage in (("a", 1), ("b", 2)))
+    config = ConfigDefinition(f"c{n}", "name: c", (PipelineDefinition({"n": n}, steps),) * 2, cron="@daily", lives=2)
+    _, stopped = queue.pipelines.deploy(config).pipelines
+    queue.pipelines.stop([stopped])
+    work = queue.works.withdraw(Asked(("q",)))
+    assert work is not None
+    queue.works.update([{**work, "status": "success"}])
 
 
 def _enter(statement: str, name: str, it: Any) -> None:

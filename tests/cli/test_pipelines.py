@@ -44,3 +44,15 @@ def test_what_is_no_file_or_no_yaml_is_an_error(tmp_path: Path) -> None:
     done = clx("pipelines", "check", str(path))
     assert done.returncode == 2
     assert f"Error: {path}:1:5: is not YAML" in done.stderr
+
+
+def test_a_file_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(GOOD)
+
+    assert clx("pipelines", "graph", str(path)).stdout.splitlines() == ["demo: 1 pipeline", "stage 1", "  a  1 work"]
+    assert clx("pipelines", "graph", str(path), "--format", "svg").stdout.startswith("<svg ")
+    path.write_text(GOOD.replace("stage: 1", "stage: one"))
+    done = clx("pipelines", "graph", str(path), "--format", "dot")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f'Error: {path}:4:22: stage cannot be "one"' in done.stderr

@@ -37,7 +37,7 @@ _OF_WORKERS = {
     "claim", "settle", "finish", "fail", "release", "release_many", "release_worker", "heartbeat", "rescue",
     "rescue_worker", "end_cancelled", "is_cancelled", "may_claim", "distrust_leases", "takes_writes", "get_changed",
     "live_among", "ended_among", "mean_seconds", "open", "parts", "wait_async", "database", "schedules",
-    "within", "calls", "worker_for", "works", "is_rescue_due",
+    "within", "calls", "worker_for", "works", "pipelines", "is_rescue_due",
 }  # fmt: skip
 
 

@@ -36,6 +36,14 @@ def _fill(queue: Queue) -> None:
     queue.enqueue_batch([NewJob("t")], NewJob("after"))
 
 
+_PIPELINE = (
+    "INSERT INTO pipeline_configs (id, name, version, owner, yaml, definition, created_at) "
+    "VALUES ('c', 'n', '2', 'o', '', '[]', 1); "
+    "INSERT INTO pipelines (id, config_id, matrix, created_at) VALUES ('p', 'c', '{}', 1)"
+)
+_STEP = (
+    "INSERT INTO pipeline_steps (pipeline_id, position, name, status, definition) VALUES ('p', 0, 's', 'running', '{}')"
+)
 _BROKEN = {
     "a job has not exactly one record per ended run": "DELETE FROM runs WHERE job_id = 1",
     "a succeeded job's last run did not succeed": "UPDATE runs SET outcome = 'failed' WHERE job_id = 1",
@@ -79,6 +87,8 @@ _BROKEN = {
         "INSERT INTO works (job_id, id, pipeline, site, owner, creation, retries, document) "
         "VALUES (4, 'w', 'p', 's', 'o', 1, 1, '{}')"
     ),
+    "a step of a pipeline runs, and none of its works waits or runs": f"{_PIPELINE}; {_STEP}",
+    "a pipeline runs, and none of its steps does": _PIPELINE,
     "row None of batch_jobs names a row of batches that is not there": "DELETE FROM batches",
     "SQLite: CHECK constraint failed in jobs": "UPDATE jobs SET priority = 9 WHERE id = 3",
 }
@@ -89,7 +99,8 @@ def _break(queue: Queue, statement: str) -> None:
     connection = queue.database.connection()
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    connection.execute(statement)
+    for each in statement.split("; "):
+        connection.execute(each)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA ignore_check_constraints = OFF")
 
@@ -110,7 +121,8 @@ def test_on_a_server_a_broken_rule_is_named_too(postgresql: str, rule: str) -> N
         queue.schedules.add(Schedule("s", "@daily", NewJob("t")))
         assert check(queue.database) == []
 
-        queue.database.connection().execute(_BROKEN[rule])
+        for each in _BROKEN[rule].split("; "):
+            queue.database.connection().execute(each)
 
         assert any(problem.startswith(rule) for problem in check(queue.database))
 

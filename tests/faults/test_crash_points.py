@@ -55,6 +55,14 @@ _WORKS = (
 )
 _DEPOSITED = _WORKS + "queue.works.deposit([document])\n"
 _WITHDRAWN = _DEPOSITED + "work = queue.works.withdraw(Asked(('p',)), worker=me)\n"
+_PIPELINE = (
+    _WORKS
+    + "from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition\n"
+    + "steps = tuple(StepDefinition(n, s, works=({'pipeline': 'p', 'retries': 1},)) for n, s in (('a', 1), ('b', 2)))\n"
+    + "config = ConfigDefinition('c', '', (PipelineDefinition({}, steps),))\n"
+)
+_DEPLOYED = _PIPELINE + "made = queue.pipelines.deploy(config); it = made.pipelines\n"
+_STOPPED = _DEPLOYED + "queue.pipelines.stop(it)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SERVING = (
@@ -163,6 +171,17 @@ _SCENARIOS = {
         "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], "
         "[ActionRow(2, 'infer', 0, 'm', '1', 'success', 1, 1, 1, 1, 1, 1, 1)])",
     ),
+    "deploy_pipelines": (_PIPELINE, "queue.pipelines.deploy(config)"),
+    "pause_pipeline": (_DEPLOYED, "queue.pipelines.pause(it)"),
+    "resume_pipeline": (_DEPLOYED + "queue.pipelines.pause(it)\n", "queue.pipelines.resume(it)"),
+    "stop_pipeline": (_DEPLOYED, "queue.pipelines.stop(it)"),
+    "retry_pipeline": (_STOPPED, "queue.pipelines.retry(it)"),
+    "remove_pipeline": (_STOPPED, "queue.pipelines.remove(it)"),
+    "forget_schedule": (
+        _PIPELINE + "from dataclasses import replace\nmade = queue.pipelines.deploy(replace(config, cron='@daily'))\n",
+        "queue.pipelines.forget_schedule(made.config)",
+    ),
+    "remove_pipelines": (_STOPPED, "queue.pipelines.remove([made.config])"),
     "close_batch": (_BATCH + "queue.enqueue_many([NewJob('t')], batch=batch)\n", "batches.close(batch)"),
 }
 """Commit → what goes before it, and the call whose commit it is."""
@@ -333,7 +352,7 @@ def _dump(path: Path) -> dict[str, Any]:
             "tokens": database.read("SELECT name, revoked_at IS NULL, used_at IS NULL FROM tokens"),
             "wanted": database.read("SELECT * FROM batch_jobs"),
             "results": database.read("SELECT key, used_at > 50000000000000 FROM results"),
-            "schedules": database.read("SELECT name, paused, next_at FROM schedules"),
+            "schedules": database.read("SELECT substr(name, 1, 10), paused, next_at FROM schedules"),
             "fires": database.read("SELECT schedule, fire_at, outcome, job_id FROM fires"),
             "held": database.read("SELECT id, held FROM jobs"),
             "limits": database.read("SELECT name FROM limits"),
@@ -342,6 +361,9 @@ def _dump(path: Path) -> dict[str, Any]:
             "works": database.read(
                 "SELECT pipeline, attempt, status, in_bucket, in_results, start > 50000000000000000 FROM works"),
             "labels": database.read("SELECT * FROM work_labels"),
+            "pipelines": database.read("SELECT status, stage FROM pipelines"),
+            "configs": database.read("SELECT name, schedule FROM pipeline_configs"),
+            "steps": database.read("SELECT name, status, works FROM pipeline_steps"),
             "waited for": database.read("SELECT job_id FROM wants"),
             "routines": database.read("SELECT id, after_id FROM routines"),
             "taken": database.read("SELECT key FROM recent_keys"),

@@ -39,6 +39,7 @@ BESIDE = {
     "jobtypes/notebook/execution/kernelapp.py": "runs without CLX, in a kernel that was forked",
     "routines/tasks/keeper.py": "runs only where there is fork: its worker refuses to begin elsewhere",
     "routines/tasks/process.py": "the same: it starts that one",
+    "serving/running.py": "gives workers an end of a socket: `clx serve` refuses to begin where that cannot be",
     "workers/lock_probe.py": "runs in a container, which is Linux",
 }
 """File → why it may ask."""

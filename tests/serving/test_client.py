@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as client_of
-from tests.support.serving import Serve, Served
+from tests.support.model_servers import Serve, Served
 from tritonclient.utils import InferenceServerException
 
 pytestmark = pytest.mark.slow

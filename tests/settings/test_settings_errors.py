@@ -118,7 +118,7 @@ def test_very_many_problems_are_counted_not_listed(tmp_path: Path) -> None:
             "CLX_FOO__MAX_RUNS",
             "1",
             "is not a setting",
-            "Sections are ARTIFACTS, COURSE, DATABASE, DIAGRAMS, DOCKER, DRAWIO, GRAPHVIZ, JOBS",
+            "Sections are ARCHIVE, ARTIFACTS, COURSE, DATABASE, DIAGRAMS, DOCKER, DRAWIO, GRAPHVIZ, JOBS",
         ),
         ("CLX_JOB__MAX_RUNS", "1", "is not a setting", 'Did you mean "CLX_JOBS__MAX_RUNS"?'),
         ("CLX_JOBS__QQQ", "1", "is not a setting", "`clx config show jobs` lists its settings."),

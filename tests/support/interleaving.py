@@ -37,7 +37,7 @@ class Scene:
         names = {row[0] for row in self._looker.execute(filled).fetchall()} - {"alembic_version"}
         self._looker.execute("CREATE SCHEMA saved")
         # those that others name come last when they are emptied, and first when they are filled
-        last = [name for name in ("jobs", "batches", "schedules") if name in names]
+        last = [name for name in ("jobs", "batches", "schedules", "pipelines", "pipeline_configs") if name in names]
         order = [*sorted(names - set(last)), *last]
         for name in order:
             self._looker.execute(f"CREATE TABLE saved.{name} AS TABLE clx.{name}")

@@ -1,44 +1,47 @@
-"""Models of ONNX made on the spot, and what tests know of a server of them."""
+"""A server that listens on a socket, in a thread of this process."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-
-
-def write_model(path: Path, *, rows: str | int = "n", inside: int = 8, seed: int = 1) -> Path:
-    """Two dense layers: ``x`` of [rows, 4] to ``y`` of [rows, 3]."""
-    dice = np.random.default_rng(seed)
-    weights = [dice.standard_normal(shape).astype(np.float32) for shape in ((4, inside), (inside, 3))]
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["x", "w0"], ["a"]),
-            helper.make_node("Relu", ["a"], ["b"]),
-            helper.make_node("MatMul", ["b", "w1"], ["y"]),
-        ],
-        "dense",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, 3])],
-        [numpy_helper.from_array(each, f"w{n}") for n, each in enumerate(weights)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    onnx.save(model, str(path))
-    return path
+from clx.db.jobs import Queue
+from clx.db.tokens import TokenTable
+from clx.server.application import Application
+from clx.server.place import Place, url_of
+from clx.server.serving import Server, bound, configured
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A server of models that runs; *address* is ``HOST:PORT``."""
+class Listening:
+    """A server, and a token of each role.
 
-    address: str
-    process: subprocess.Popen[str]
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, queue: Queue, place: Place, server: Server) -> None:
+        self.url = url_of(place)
+        self.port = place.port
+        self.server = server
+        tokens = TokenTable(queue.database)
+        self.secrets = {role: tokens.add(f"a {role}", role) for role in ("read", "work", "admin")}
 
 
-Serve = Callable[..., Served]
+@contextlib.contextmanager
+def listening(queue: Queue, *, host: str = "127.0.0.1", **options: Any) -> Iterator[Listening]:
+    """Serve *queue* at a port of its own as long as it lasts; at another *host* as if a proxy stood before it."""
+    place = Place(host, 0, behind_proxy=host != "127.0.0.1")
+    with bound(place) as listener:
+        place = replace(place, port=listener.getsockname()[1])
+        served = Application(queue, place, **options)
+        server = Server(configured(served, place), served)
+        thread = threading.Thread(target=server.run, args=([listener],), name="server")
+        thread.start()
+        try:
+            yield Listening(queue, place, server)
+        finally:
+            server.should_exit = True
+            thread.join()

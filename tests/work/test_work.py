@@ -420,3 +420,18 @@ def test_what_a_program_holds_when_it_ends_waits_again_at_once(tmp_path: Path) -
         found = Work.withdraw("p")
         assert found is not None
         assert found.attempt == 1
+
+
+def test_how_far_it_is_and_why_it_failed_can_be_asked(here: Queue) -> None:
+    work = Work("far", retries=1)
+    work.deposit()
+    held = Work.withdraw("far")
+    assert held is not None
+    held.progress = {"done": 0.5}
+    held.update()
+    assert work.refresh().progress == {"done": 0.5}
+    assert [each.id for each in Work.search(progress__done=0.5)] == [work.id]
+    held.error = {"type": "ValueError", "message": "no"}
+    held.status = "failure"
+    held.update()
+    assert [each.id for each in Work.search(error__type="ValueError")] == [work.id]

@@ -1,4 +1,4 @@
-"""``clx pipelines check``."""
+"""``clx pipelines``: files of steps are checked, deployed, and looked after."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import click
 
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
+from clx.cli.pipelines_change import deploy, pause, remove, resume, retry, stop, wait
+from clx.cli.pipelines_show import list_them, ps, show
+from clx.cli.terminal import echo
 from clx.errors import EXIT_DONE, EXIT_USAGE
 from clx.visible import visible_line
 
@@ -27,6 +30,9 @@ def command() -> None:
     \b
     Examples:
       clx pipelines check pipeline.yaml
+      clx pipelines deploy pipeline.yaml --wait
+      clx pipelines ps
+      clx pipelines graph pipeline.yaml
     """
 
 
@@ -58,6 +64,26 @@ def check(file: Path) -> Output:
     return _checked((), config.warnings, config)
 
 
+@command.command("graph")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["text", "dot", "mermaid", "svg"]), default="text",
+              help="How it is drawn.")  # fmt: skip
+@verbose_option(logs=False)
+def graph(file: Path, format_: str) -> None:
+    """Draw the stages of FILE, the steps of each and how many works they are.
+
+    \b
+    Examples:
+      clx pipelines graph pipeline.yaml
+      clx pipelines graph pipeline.yaml --format svg > pipeline.svg
+      clx pipelines graph pipeline.yaml --format dot | dot -Tpdf > pipeline.pdf
+    """
+    from clx.pipelines.document import load
+    from clx.pipelines.graph import DRAWN
+
+    echo(DRAWN[format_](load(file)))
+
+
 def _checked(problems: Sequence[Problem], warnings: Sequence[Problem], config: Config | None) -> Output:
     code = EXIT_USAGE if problems else EXIT_DONE
     document: dict[str, Any] = {
@@ -78,3 +104,7 @@ def _told(label: str, found: Sequence[Problem]) -> Iterator[str]:
         yield f"{label}: {visible_line(f'{where}: {fact}')}"
         if step:
             yield f"  {visible_line(step)}"
+
+
+for each in (deploy, list_them, ps, show, wait, pause, resume, stop, retry, remove):
+    command.add_command(each)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from clx import platforms
 from clx.cli.options import about_database, verbose_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
@@ -56,6 +57,8 @@ def command(
     Those of `clx models`, and what clients of the Open Inference Protocol (tritonclient.http, curl, which work
     unchanged) upload; all of it is served again at the next start.
     """
+    if not platforms.HAS_LOCAL_SOCKETS:
+        raise StartupError("clx serve does not run on Windows.", "Type it within WSL, or on Linux or macOS.")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ToolMissingError(

@@ -59,7 +59,8 @@ def command(context: click.Context, /, here: Here, **options: Any) -> None:
     from clx.server.place import Place
     from clx.server.serving import serve
 
-    settings = settings_from(context, Path.cwd()).settings.server
+    everything = settings_from(context, Path.cwd()).settings
+    settings, maintains = everything.server, everything.work.maintenance == "auto"
     if options["ssl_keyfile"] and not options["ssl_certfile"]:
         raise UsageError("A key alone is of no use.", "Give its certificate, too: --ssl-certfile FILE")
     place = Place(
@@ -72,7 +73,7 @@ def command(context: click.Context, /, here: Here, **options: Any) -> None:
         workflow_ports=options["workflow_ports"],
     )
     with open_or_make(here.resolved, here.path) as database:
-        context.exit(serve(database, place, echo, as_service=options["service"]))
+        context.exit(serve(database, place, echo, as_service=options["service"], maintains=maintains))
 
 
 def _require_packages() -> None:

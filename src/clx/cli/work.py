@@ -11,6 +11,7 @@ from clx.cli.work_bulk import cancel, remove, retry
 from clx.cli.work_deposit import deposit
 from clx.cli.work_display import told
 from clx.cli.work_options import There, about_works
+from clx.cli.work_run import run
 from clx.cli.work_search import search
 from clx.cli.work_wait import logs, wait
 from clx.cli.work_workspace import workspace
@@ -25,6 +26,7 @@ def command() -> None:
       clx work deposit --pipeline detect --param threshold=5 --tag night
       clx work search --pipeline detect --status failure
       clx work show 68b1c2d3e4f5a6b7c8d9e0f1
+      clx work run detect shop.detect.main
       clx work retry --pipeline detect --ended-since 2h
     """
 
@@ -54,5 +56,5 @@ def show(there: There, work_id: str) -> Output:
     return Output({**found.document, "job": found.job_id, "runs": runs}, told(found.document, runs))
 
 
-for each in (deposit, search, show, wait, logs, cancel, retry, remove, workspace):
+for each in (deposit, run, search, show, wait, logs, cancel, retry, remove, workspace):
     command.add_command(each)

@@ -224,7 +224,7 @@ def retry() -> None:
     Examples:
       clx work retry 68b1c2d3e4f5a6b7c8d9e0f1
       clx work retry --pipeline detect --status failure --ended-since 2h
-      clx work retry --text 'ConnectionError' --yes --format json
+      clx work retry --where error.type=ConnectionError --yes --format json
     """
 
 

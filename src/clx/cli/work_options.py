@@ -19,6 +19,7 @@ from clx.errors import UsageError
 from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
+    from clx.settings.resolve import Resolved
     from clx.work.place import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,6 +83,11 @@ class There:
             return self._url, None  # a token of the settings is meant for the server that they name
         resolved = self._here.resolved
         return resolved.work_url(), resolved.settings.work.token
+
+    @property
+    def resolved(self) -> Resolved:
+        """The settings that hold here."""
+        return self._here.resolved
 
     @property
     def nobody(self) -> str:

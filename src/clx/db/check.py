@@ -10,6 +10,7 @@ from typing import Any
 
 from clx.db.database import Database
 from clx.db.odd_rows import WRONGLY_BEHIND, Reader, as_text, rows_of, shown, tables
+from clx.db.pipelines.models import SPAWN
 from clx.db.statements import PRUNE_TURN
 from clx.db.works.models import WORK
 
@@ -19,9 +20,10 @@ _RULES = {
           ON r.job_id = j.id
         WHERE coalesce(r.n, 0) <> j.run - CASE WHEN j.state = 'running' THEN 1 ELSE 0 END
           OR coalesce(r.top, 0) > j.run""",
-    "a succeeded job's last run did not succeed": """
+    "a succeeded job's last run did not succeed": f"""
         SELECT id FROM jobs j WHERE state = 'succeeded' AND NOT EXISTS
           (SELECT 1 FROM runs r WHERE r.job_id = j.id AND r.run = j.run AND r.outcome = 'succeeded')
+          AND j.type <> '{SPAWN}'
           AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = j.id)""",
     "a job succeeded in a run that is not its last": """
         SELECT j.id FROM runs r JOIN jobs j ON j.id = r.job_id
@@ -30,6 +32,12 @@ _RULES = {
     "a work has another status than its job has": f"""
         SELECT w.id FROM works w JOIN jobs j ON j.id = w.job_id WHERE j.type <> '{WORK}' || w.pipeline
           OR w.status <> CASE j.state WHEN 'succeeded' THEN 'success' WHEN 'failed' THEN 'failure' ELSE j.state END""",
+    "a step of a pipeline runs, and none of its works waits or runs": """
+        SELECT s.id FROM pipeline_steps s WHERE s.status = 'running' AND NOT EXISTS
+          (SELECT 1 FROM works w WHERE w.step_id = s.id AND w.status IN ('queued', 'running'))""",
+    "a pipeline runs, and none of its steps does": """
+        SELECT p.id FROM pipelines p WHERE p.status = 'running' AND NOT EXISTS
+          (SELECT 1 FROM pipeline_steps s WHERE s.pipeline_id = p.id AND s.status = 'running')""",
     "a job waits for another number of jobs than it needs": """
         SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.waits_for <>
           (SELECT count(*) FROM dependencies d JOIN jobs n ON n.id = d.needs_id

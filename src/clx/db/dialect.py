@@ -80,6 +80,10 @@ class Dialect(ABC):
     """How many jobs more a claim over several types looks at, in place of those that others are about to take."""
     counts_rows = False
     """Whether it knows by itself how many rows a condition leaves."""
+    hold_pipeline = ""
+    """A statement that has the pipeline ``?`` alone; empty where a transaction has all alone."""
+    hold_jobs_of_pipeline = ""
+    """The same for the jobs of its live works."""
     in_turn_of = ""
     """A statement that lets one transaction at a time go on that names the same text ``:what``."""
     in_turn = ""

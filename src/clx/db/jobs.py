@@ -53,6 +53,7 @@ from clx.errors import DatabaseError, JobExistsError
 if TYPE_CHECKING:
     from clx.db.async_queue import AsyncQueue
     from clx.db.calls.table import Calls
+    from clx.db.pipelines.table import Pipelines
     from clx.db.postgresql.within import Within
     from clx.db.retention import Pruned
     from clx.db.schedules.table import Schedules
@@ -145,6 +146,13 @@ class Queue(WorkerSide, Enqueuing):
         from clx.db.works.table import Works
 
         return Works(self)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """Pipelines: which works follow which."""
+        from clx.db.pipelines.table import Pipelines
+
+        return Pipelines(self)
 
     def within(self, connection: Any) -> Within:
         """This queue within a transaction of the caller's: what is put in is there exactly if that is committed.

@@ -27,9 +27,10 @@ class Transaction(ABC):
         now: its time in milliseconds UTC. Taken when the lock was ours: before, it would be old by as long as the
             table was locked.
         bells: names to ring (:mod:`clx.db.doorbell`); nobody is woken for what is not committed.
+        steps: steps of pipelines of which a work has ended; what follows is seen to before the commit.
     """
 
-    __slots__ = ("bells", "execute", "executemany", "now")
+    __slots__ = ("bells", "execute", "executemany", "now", "steps")
     sql: ClassVar[Dialect]
 
     def __init__(self, connection: Any, now: int) -> None:
@@ -37,6 +38,14 @@ class Transaction(ABC):
         self.executemany = connection.executemany
         self.now = now
         self.bells: set[str] = set()
+        self.steps: set[int] = set()
+
+    def conclude(self) -> None:
+        """See to what follows from all that was done; the last thing before the commit."""
+        if self.steps:
+            from clx.db.pipelines.advancing import works_ended
+
+            works_ended(self)
 
     def ahead(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:  # noqa: B027
         """Have *statements* run at once where each would cost a way to a server; :attr:`execute` then finds them done.

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from clx.db.pipelines.evaluation import fitted
 from clx.errors import UsageError
 from clx.expressions.language import ExpressionError, Reference, Scope, Template
 from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, fill, size_of, templates_in
-from clx.pipelines.definition import Config, Step, fitted
+from clx.pipelines.definition import Config, Step
 from clx.pipelines.reading import Path, PipelineReader
 from clx.settings.problems import did_you_mean, quoted, shortened
 from clx.settings.yaml_source import Node

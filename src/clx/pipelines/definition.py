@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from clx.db.pipelines.evaluation import fitted
 from clx.errors import UsageError
 from clx.expressions.language import Scope, Template
 from clx.expressions.matrix import axes_of, combinations, fill
@@ -167,28 +168,6 @@ class Config:
         return [(stage, tuple(steps)) for stage, steps in groupby(ordered, key=lambda step: step.stage)]
 
 
-def fitted(name: str, value: Any) -> Any:
-    """*value* for a field, where files write it otherwise: numbers in a command, texts of digits as events."""
-    if name == "command" and isinstance(value, list):
-        return [_word(each) for each in value]
-    if name == "event" and isinstance(value, str):
-        return _digits(value)
-    if name == "event" and isinstance(value, list):
-        return [_digits(each) for each in value]
-    return value
-
-
 def field_names(given: Mapping[str, Any]) -> dict[str, Any]:
     """*given* by the proper names of fields."""
     return {ALIASES.get(name, name): value for name, value in given.items()}
-
-
-def _word(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _digits(value: Any) -> Any:
-    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
-    return int(value) if is_number else value

@@ -28,7 +28,7 @@ _SPELLED = {"runs-on": "runs_on"}
 _RAM = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?[KMGT]i?B?", re.IGNORECASE)
 _OTHERWISE = re.compile(
     r"(?i:yes|no|on|off)|0[0-7_]+|0[xX][0-9a-fA-F_]+|0b[01_]+|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+"
-    r"|[-+]?[0-9]+_[0-9_]*|\d{4}-\d\d?-\d\d?"
+    r"|[-+]?\.(?i:inf|nan)|[-+]?[0-9]+_[0-9_]*|\d{4}-\d\d?-\d\d?"
 )
 _LONGEST_NAME = 128
 

@@ -22,6 +22,8 @@ CAN_FORK = hasattr(os, "fork")
 FORKS_SAFELY = sys.platform == "linux"
 """Whether a process that has imported much may fork: the system libraries of macOS do not stand it."""
 _DIE_WITH_PARENT, _ADOPT = 1, 36  # prctl
+_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes that the system counts memory in."""
 _LOOK = 0.005
 _SIGNALS: tuple[int, ...] = tuple(
     int(number)
@@ -152,8 +154,13 @@ def peak_memory() -> int:
     """The most bytes that this process, without others it started, has held; after :func:`forget_peak` since then."""
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+
+def wait_and_weigh(pid: int) -> tuple[int, int]:
+    """Wait for a child: how it ended, as :func:`ended` says it, and the most bytes that it has held."""
+    _, status, usage = os.wait4(pid, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss * _UNIT
 
 
 def forget_peak() -> None:

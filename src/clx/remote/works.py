@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from clx.db.works.table import Page
 from clx.db.works.withdrawing import Asked
 from clx.errors import ClxError, LostWorkerError, ServerError
 from clx.remote.connection import Connection, was_lost
+
+if TYPE_CHECKING:
+    from clx.remote.pipelines import RemotePipelines
 
 log = logging.getLogger("clx.work")
 
@@ -97,6 +100,13 @@ class RemoteWorks:
         finally:
             self._connection.close()
             self._holders, self._free, self._holder_of = {}, [], {}
+
+    @property
+    def pipelines(self) -> RemotePipelines:
+        """The pipelines of the same server."""
+        from clx.remote.pipelines import RemotePipelines
+
+        return RemotePipelines(self._call)
 
     # -- calls ----------------------------------------------------------------------------------------
 

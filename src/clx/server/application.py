@@ -65,6 +65,7 @@ class Application(Starlette):
         mounts: what is served besides.
         sections: what the page consists of.
         patience: seconds that a call waits for the table.
+        maintains: whether works are audited and moved on though nobody asks (``work.maintenance``).
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Application(Starlette):
         mounts: Sequence[Mount] = (),
         sections: Sequence[Section] = SECTIONS,
         patience: float = 8.0,
+        maintains: bool = True,
     ) -> None:
+        self._maintains = maintains
         writers = (
             4 if queue.database.sql.locking else 1
         )  # a file takes one writer at a time, a server waits for its disk
@@ -132,7 +135,7 @@ class Application(Starlette):
 
     async def fire_schedules(self) -> None:
         """Fire what is due, as every consumer and worker of the table does: a read a second."""
-        sweep = Sweep(self._queue)
+        sweep = Sweep(self._queue, maintains=self._maintains)
         while True:
             try:
                 await self._threads.write(sweep.look)

@@ -64,6 +64,7 @@ def serve(
     mounts: Sequence[Mount] = (),
     sections: Sequence[Section] = SECTIONS,
     as_service: bool = False,
+    maintains: bool = True,
 ) -> int:
     """Be a server of *database* until INT or TERM; returns the exit code.
 
@@ -71,6 +72,7 @@ def serve(
         say: told where it is, before it answers.
         mounts: what is served besides.
         sections: what the page consists of.
+        maintains: whether works are audited and moved on though nobody asks.
         as_service: whether nobody reads what is said but a log, which is told no token.
 
     Raises:
@@ -80,7 +82,7 @@ def serve(
     with bound(place) as listener, _others(listener, place) as others:
         port = listener.getsockname()[1]
         place = replace(place, port=port)
-        served = Application(Queue(database), place, mounts=mounts, sections=sections)
+        served = Application(Queue(database), place, mounts=mounts, sections=sections, maintains=maintains)
         server = Server(configured(served, place), served)
         if as_service:
             threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()

@@ -7,6 +7,7 @@ framework, one write for an answer. Handlers answer at once or later, by calling
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ IDLE = 75.0
 STALLED = 20.0
 """Seconds in which nothing came of a request that has begun: it is given up."""
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -192,6 +194,9 @@ class Connection(asyncio.Protocol):
             self._handler(request, asked.answer)
         except Refusal as refusal:
             asked.answer(Answer.to(refusal))
+        except Exception:  # a fault of ours: it costs one request, neither the connection nor the others
+            _log.exception("%s %s", request.method, request.path[:200])
+            asked.answer(Answer.to(Refusal("failed", "this server has a fault; its log has more")))
 
     def _count_head(self, size: int) -> None:
         self._head += size

@@ -106,7 +106,7 @@ def _input(said: Any, rest: memoryview) -> tuple[Tensor, int]:
     if not isinstance(said, dict) or not isinstance(said.get("name"), str):
         raise Refusal("malformed", "an input is no object with a name")
     name, datatype = said["name"], said.get("datatype")
-    if datatype not in DATATYPES:
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise Refusal("malformed", f"input {name}: datatype {datatype!r} is none of {', '.join(DATATYPES)}")
     shape, count = elements(name, said.get("shape"))
     parameters = _parameters(said, f"input {name}")

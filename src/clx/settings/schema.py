@@ -191,6 +191,38 @@ class WorkSettings(Section, frozen=True):
     the project's database."""
     token: Secret | None = None
     """What a server is shown, a token with the role ``work``; never printed, nor passed on."""
+    maintenance: Literal["auto", "on-request"] = "auto"
+    """``auto``: a server has works of other clients that failed tried again, and moves what has ended to the results, a
+    minute after; ``on-request``: only when a client asks for it."""
+    commands: Annotated[Names, Meta(extra={"reach": "own"})] = ()
+    """Programs that works may name as their ``command``, with any arguments, as ``["/usr/bin/gzip"]``; a project cannot
+    say so."""
+
+
+ArchivePolicy = Literal["bypass", "copy", "move", "delete"]
+
+
+class ArchiveSettings(Section, frozen=True):
+    """``[archive]``: what becomes of the files of works that ``clx work run`` has done, where they do not say so."""
+
+    posix: Place | None = None
+    """The directory that copies go into, as ``YYYYMMDD/pipeline/id/name``; unset: none."""
+    s3: Server | None = None
+    """The bucket that copies go into, ``s3://BUCKET/PREFIX``; unset: none. Keys, region and address are read from the
+    variables ``AWS_…``."""
+    results: ArchivePolicy = "bypass"
+    """``copy`` and ``move`` write them into a file too; they stay in the work, but for ``delete``."""
+    products: ArchivePolicy = "copy"
+    """``bypass`` leaves them where they are, ``move`` removes them there once a copy was verified, ``delete`` keeps
+    none."""
+    plots: ArchivePolicy = "copy"
+    """The same for pictures."""
+    logs: ArchivePolicy = "bypass"
+    """The same for outputs, which are kept with their attempts but for ``delete``."""
+    sources: Annotated[Places, Meta(extra={"reach": "places"})] = ()
+    """Directories from which files are archived, beside the current one of the runner."""
+    artifact_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 64
+    """MiB up to which a file is put among the artifacts too, where the page finds it."""
 
 
 class PythonSettings(Section, frozen=True):
@@ -246,6 +278,7 @@ class Settings(_WithJobTypes, frozen=True):
     course: CourseSettings = CourseSettings()
     server: ServerSettings = ServerSettings()
     work: WorkSettings = WorkSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     python: PythonSettings = PythonSettings()
     serving: ServingSettings = ServingSettings()
     logging: LoggingSettings = LoggingSettings()

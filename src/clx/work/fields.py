@@ -198,6 +198,7 @@ _FIELDS: dict[str, Field] = {
     "parent": Field(_maybe(_text), _nothing),
     "error": Field(_maybe(_mapping), _nothing),
     "progress": Field(_json, _nothing),
+    "artifacts": Field(_maybe(_mapping), _nothing, own=True),
     "run": Field(_maybe(_whole(0, 2**63 - 1)), _nothing, own=True),
 }
 FIELDS = _FIELDS

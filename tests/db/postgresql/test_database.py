@@ -37,6 +37,15 @@ from clx.errors import (
     UsageError,
 )
 
+_LATER = ", ".join(
+    f"clx.{name}"
+    for name in (
+        *("pipeline_steps", "pipelines", "pipeline_configs", "works", "work_labels"),
+        *("calls", "wants", "routines"),
+    )
+)
+"""Tables of later versions."""
+
 
 @pytest.fixture
 def queue(postgresql: str) -> Iterator[Queue]:
@@ -305,7 +314,7 @@ def test_tables_of_the_last_version_become_todays(empty: str) -> None:
         with Queue.open(empty) as queue:
             queue.enqueue(NewJob("t"))
         fresh = tables_now()
-        connection.execute("DROP TABLE clx.works, clx.work_labels, clx.calls, clx.wants, clx.routines")
+        connection.execute(f"DROP TABLE {_LATER}")
         connection.execute("UPDATE clx.alembic_version SET version_num = '0005'")
         with Queue.open(empty) as queue:
             assert queue.stats() == {"t": {"queued": 1}}
@@ -323,7 +332,7 @@ def test_tables_without_the_index_of_what_comes_again_get_it(empty: str) -> None
         known = connection.execute(drawn).fetchall(), connection.execute(options).fetchall()
         connection.execute("DROP INDEX clx.jobs_again; UPDATE clx.alembic_version SET version_num = '0004'")
         connection.execute(  # of the versions after
-            "DROP TABLE clx.works, clx.work_labels, clx.calls, clx.wants, clx.routines"
+            f"DROP TABLE {_LATER}"
         )
         for table in ("jobs", "workers", "batches"):
             connection.execute(f"ALTER TABLE clx.{table} RESET (vacuum_index_cleanup)")

@@ -104,6 +104,33 @@ def test_conditions(
     assert queue.works.count(search) == len(expected)
 
 
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "expected"),
+    [
+        ("error.type", "=", "ValueError", [0]),
+        ("error.type", "in", ["ValueError", "OSError"], [0, 1]),
+        ("error.code", ">", 4, [1]),
+        ("error", "exists", True, [0, 1]),
+        ("error", "exists", False, [2]),
+        ("error", "=", None, [2]),
+        ("error.code", "exists", True, [1]),
+        ("error.type", "!=", "OSError", [0, 2]),
+        ("progress.done", ">=", 0.5, [2]),
+        ("progress", "exists", True, [2]),
+    ],
+)
+def test_why_a_work_has_failed_and_how_far_one_is_can_be_asked(
+    queue: Queue, field: str, operator: Operator, value: Any, expected: list[int]
+) -> None:
+    made = deposit(queue, *(document("p", retries=1) for _ in range(3)))
+    for error in ({"type": "ValueError", "message": "no"}, {"type": "OSError", "message": "no", "code": 5}):
+        end(queue, withdraw(queue), "failure", error=error)
+    end(queue, withdraw(queue), "running", progress={"done": 0.5})
+    search = Search([Condition(field, operator, value)], order="deposit")
+    assert [each.document["id"] for each in queue.works.find(search).works] == [made[n] for n in expected]
+    assert queue.works.count(search) == len(expected)
+
+
 def test_one_of_several(queue: Queue, made: list[str]) -> None:
     either = Condition("", "any", [[Condition("tags", "=", "y")], [Condition("site", "=", "aro")]])
     both = Search([either, Condition("user", "=", "me")], order="deposit")

@@ -181,3 +181,18 @@ def test_what_an_attempt_said_is_kept_bounded(queue: Queue) -> None:
     assert len(run["stderr"]) < 70_000
     assert run["peak_memory"] == 7
     assert not queue.works.note_run("none", 1, stdout="x")
+
+
+def test_an_update_tells_what_its_attempt_said(queue: Queue) -> None:
+    deposit(queue, document(retries=1), document(retries=1), document(retries=1))
+    for status, said, kept in (
+        ("success", {"output": "well", "peak_memory": 5}, ("well", 5)),
+        ("failure", {"output": "badly\0"}, ("badly\ufffd", None)),
+        ("failure", {"output": {"odd": 1}, "peak_memory": "much"}, (None, None)),
+    ):
+        held = withdraw(queue)
+        assert end(queue, held, status, _said=said, stderr={"of": "others"})
+        (run,) = queue.works.runs(held["id"])
+        assert (run["stderr"], run["peak_memory"]) == kept
+        assert "_said" not in now(queue, held["id"])
+        assert now(queue, held["id"])["stderr"] == {"of": "others"}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.pages import Reader, png, reader
 from clx.db.calls.models import Call
 from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
+from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.schedules.models import Schedule
 from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
@@ -71,10 +73,10 @@ class Site:
         )
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[Path, str]]:
     """A running server: its database and its address."""
-    file = tmp_path_factory.mktemp("site") / "jobs.db"
+    file = folder / "jobs.db"
     Queue.open(file).close()
     process = subprocess.Popen(
         [sys.executable, "-m", "clx", "server", "--db-path", str(file), "--port", "0"], stdout=subprocess.PIPE,
@@ -92,20 +94,35 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
         process.stdout.close()
 
 
-@pytest.fixture
-def site(started: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+@contextmanager
+def shown(started: tuple[Path, str], folder: Path) -> Iterator[Site]:
     """The site in a browser that reaches this machine, and nothing else; the table holds what :func:`fill` puts in."""
     rule = "--host-resolver-rules=MAP * ~NOTFOUND"
     flags = tuple(f"{each} , EXCLUDE 127.0.0.1" if each == rule else each for each in browser_module._FLAGS)
-    monkeypatch.setattr(browser_module, "_FLAGS", flags)
-    with reader(tmp_path) as browser, Queue.open(started[0]) as queue:
-        browser.call("Fetch.disable")
-        tokens = TokenTable(queue.database)
-        secrets = {role: tokens.add(f"{role} {tmp_path.name}", role) for role in ("read", "admin")}
-        yield Site(queue, started[1], browser, secrets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(browser_module, "_FLAGS", flags)
+        with reader(folder) as browser, Queue.open(started[0]) as queue:
+            browser.call("Fetch.disable")
+            tokens = TokenTable(queue.database)
+            secrets = {role: tokens.add(f"{role} {folder.name}", role) for role in ("read", "admin")}
+            yield Site(queue, started[1], browser, secrets)
 
 
-def fill(queue: Queue) -> dict[str, int]:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A server for all tests of this module."""
+    with serving(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+@pytest.fixture
+def site(started: tuple[Path, str], tmp_path: Path) -> Iterator[Site]:
+    """A browser that shows it."""
+    with shown(started, tmp_path) as found:
+        yield found
+
+
+def fill(queue: Queue) -> dict[str, Any]:
     """Something of everything, as it is on a working day."""
     register_this_process(queue.database, "render")
     queue.enqueue_many([NewJob("render", {"file": f"scan-{n}.h5", "scale": n}) for n in range(12)])
@@ -131,7 +148,40 @@ def fill(queue: Queue) -> dict[str, int]:
     batch, _ = queue.enqueue_batch([NewJob("notebook", {"deck": "one"}), NewJob("pdf")], NewJob("site"), name="course")
     queue.schedules.add(Schedule("nightly", "0 2 * * *", NewJob("render", {"file": "all"})), replace=True)
     fill_works(queue)
-    return {"flow": flow, "failed": jobs[6].id, "running": jobs[8].id, "batch": batch}
+    return {
+        "pipeline": fill_pipelines(queue),
+        "flow": flow,
+        "failed": jobs[6].id,
+        "running": jobs[8].id,
+        "batch": batch,
+    }
+
+
+def fill_pipelines(queue: Queue) -> str:
+    """The id of a pipeline whose second stage is at work; one of its deployment has failed."""
+    matrix = {"beam": {"range": [1, 12]}, "dm": [100, 200, 300, 400]}
+    steps = (
+        StepDefinition("search", 1, works=_works("search", 48), matrix=matrix, threshold=0.9),
+        StepDefinition("localise", 2, works=_works("fit", 6), matrix={"candidate": [f"c{n}" for n in range(1, 7)]}),
+        StepDefinition("polarise", 2, works=_works("polarise", 1)),
+        StepDefinition("report", None, "always", works=_works("report", 1)),
+    )
+    nights = tuple(PipelineDefinition({"night": f"2026-11-{n}"}, steps) for n in (27, 28, 29))
+    found = queue.pipelines.deploy(ConfigDefinition("survey", "", nights, owner="ada")).pipelines
+    for pipeline_id, most in ((found[0], 48), (found[1], 52), (found[2], 20)):
+        for n in range(most):
+            work = queue.works.withdraw(Asked(("search", "fit"), parent=(pipeline_id,)))
+            assert work is not None
+            has_failed = pipeline_id == found[0] or n in {7, 31}
+            queue.works.update([{**work, "status": "failure" if has_failed else "success"}])
+        if most == 52:
+            queue.works.withdraw(Asked(("fit",), parent=(pipeline_id,)))
+    return found[1]
+
+
+def _works(bucket: str, count: int) -> tuple[dict[str, Any], ...]:
+    said = {"pipeline": bucket, "user": "ada", "tags": ["survey"], "retries": 1}
+    return tuple({**said, "event": [9100 + n]} for n in range(count))
 
 
 def waterfall(x: int, y: int) -> tuple[int, int, int]:
@@ -281,7 +331,7 @@ def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
     site.enter("admin")
     addresses = (
         "/", "/jobs", f"/jobs/{ids['failed']}", f"/jobs/{ids['running']}", "/workflows", f"/workflows/{ids['flow']}",
-        "/works", "/works?store=buckets&tag=night", "/works/localised",
+        "/works", "/works?store=buckets&tag=night", "/works/localised", "/pipelines", f"/pipelines/{ids['pipeline']}",
         "/schedules", "/schedules/one?name=nightly", "/workers", "/builds", f"/builds/{ids['batch']}",
     )  # fmt: skip
     for mode in ("light", "dark"):
@@ -306,7 +356,8 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
     ids = fill(site.queue)
     site.enter("admin")
     said: list[str] = []
-    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}", "/works/localised"):
+    for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}",
+                    f"/pipelines/{ids['pipeline']}", "/works/localised"):  # fmt: skip
         site.browser.call(
             "Page.addScriptToEvaluateOnNewDocument",
             source="window.broken = []; document.addEventListener('securitypolicyviolation',"

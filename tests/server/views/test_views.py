@@ -18,6 +18,7 @@ from tests.server.conftest import BASE, Served
 from clx.db.calls.models import Call, RoutineRow
 from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
+from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.schedules.models import Schedule
 from clx.db.workers import WorkerTable, register_this_process
 from clx.db.works.withdrawing import Asked as Withdrawal
@@ -57,12 +58,12 @@ def elements(answer: httpx.Response) -> Elements:
 
 
 @pytest.fixture
-def full(queue: Queue) -> dict[str, int]:
+def full(queue: Queue) -> dict[str, Any]:
     """What :func:`filled` makes."""
     return filled(queue)
 
 
-def filled(queue: Queue) -> dict[str, int]:
+def filled(queue: Queue) -> dict[str, Any]:
     """A table with something of everything, whose names, arguments and errors are hostile; ids by what they are."""
     register_this_process(queue.database, HOSTILE)
     failed = queue.enqueue(NewJob(HOSTILE, {HOSTILE: HOSTILE}, pool=HOSTILE, key=HOSTILE, max_runs=1))
@@ -87,7 +88,7 @@ def filled(queue: Queue) -> dict[str, int]:
     assert job.worker_id is not None
     return {
         "failed": failed, "done": done, "waiting": waiting, "flow": flow, "called": called, "batch": batch,
-        "worker": job.worker_id, "work": work,
+        "worker": job.worker_id, "work": work, "pipeline": hostile_pipeline(queue),
     }  # fmt: skip
 
 
@@ -112,17 +113,32 @@ def hostile_works(queue: Queue) -> int:
     return found.job_id
 
 
-def addresses(ids: dict[str, int]) -> Iterator[str]:
+def hostile_pipeline(queue: Queue) -> str:
+    """The id of one of two pipelines of a hostile client, whose first step has failed."""
+    works = tuple({"pipeline": f"{HOSTILE}{n}", "id": f"x{n}"} for n in range(2))
+    steps = (
+        StepDefinition(HOSTILE, 1, works=works, matrix={HOSTILE: [HOSTILE, {HOSTILE: 1}]}),
+        StepDefinition(f"{HOSTILE}2", None, works=({"pipeline": HOSTILE},) * 2, matrix={"a": f"${{{{ {HOSTILE} }}}}"}),
+    )
+    pipelines = tuple(PipelineDefinition({HOSTILE: f"{HOSTILE}{n}"}, steps) for n in range(2))
+    config = ConfigDefinition(HOSTILE, HOSTILE, pipelines, owner=HOSTILE)
+    found = queue.pipelines.deploy(config).pipelines
+    queue.pipelines.stop(found[1:])
+    return found[0]
+
+
+def addresses(ids: dict[str, Any]) -> Iterator[str]:
     yield from ("/", "/jobs", "/workflows", "/schedules", "/schedules/one?name=nightly", "/workers", "/builds")
     yield from ("/jobs?text=script&state=failed&key=%3Cscript%3E", f"/jobs?batch={ids['batch']}&worker=1")
     yield from (f"/jobs/{ids[name]}" for name in ("failed", "done", "waiting", "flow", "called"))
+    yield from ("/pipelines", "/pipelines?name=%3Cscript%3E&status=running", f"/pipelines/{ids['pipeline']}")
     yield from ("/works", "/works?store=buckets&status=queued", "/works?store=results&columns=group&columns=site")
     yield from ("/works?tag=%3Cscript%3E&text=script&order=creation", "/works?from=2026-11-30T00:00&until=2099-01-01")
     yield from (f"/jobs/{ids['work']}", "/works/failed", "/works/odd", f"/works/one?id={quote(HOSTILE)}")
     yield from (f"/workflows/{ids['flow']}", f"/builds/{ids['batch']}", f"/workers/{ids['worker']}")
 
 
-def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str, int]) -> None:
+def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str, Any]) -> None:
     seen = 0
     for address in addresses(full):
         answer = served.get(address, headers=BROWSER)
@@ -141,7 +157,7 @@ def test_what_others_wrote_is_text_in_every_view(served: Served, full: dict[str,
     assert seen >= 20
 
 
-def test_every_view_is_one_page_with_one_place_of_each_kind(served: Served, full: dict[str, int]) -> None:
+def test_every_view_is_one_page_with_one_place_of_each_kind(served: Served, full: dict[str, Any]) -> None:
     for address in addresses(full):
         found = elements(served.get(address, headers=BROWSER)).found
         boxes = len([1 for name, _ in found if name == "g"])
@@ -164,7 +180,7 @@ def test_every_view_of_a_table_on_a_server(postgresql: str) -> None:
             served.close()
 
 
-def test_a_job_tells_all_of_itself(served: Served, full: dict[str, int]) -> None:
+def test_a_job_tells_all_of_itself(served: Served, full: dict[str, Any]) -> None:
     failed = elements(served.get(f"/jobs/{full['failed']}")).text
     assert "Traceback" in failed
     assert "said <script>" in failed
@@ -176,7 +192,7 @@ def test_a_job_tells_all_of_itself(served: Served, full: dict[str, int]) -> None
     assert ("a", {"href": f"/workflows/{full['flow']}"}) in called.found
 
 
-def test_a_workflow_is_a_graph(served: Served, full: dict[str, int]) -> None:
+def test_a_workflow_is_a_graph(served: Served, full: dict[str, Any]) -> None:
     found = elements(served.get(f"/workflows/{full['flow']}")).found
     graph = [attrs for tag, attrs in found if tag == "g"]
     assert [attrs["class"] for attrs in graph] == ["box running", "box queued"]
@@ -219,7 +235,7 @@ def test_what_is_not_there_is_said_in_the_frame(served: Served) -> None:
     assert served.get("/jobs/99999999999999999999").status_code == 404
 
 
-def test_changes_are_offered_to_those_who_may(served: Served, full: dict[str, int]) -> None:
+def test_changes_are_offered_to_those_who_may(served: Served, full: dict[str, Any]) -> None:
     for address in addresses(full):
         for role in ("read", "work"):
             found = elements(served.get(address, role=role, headers=BROWSER)).found

@@ -323,6 +323,7 @@ class PostgresDatabase(Database):
                     self.leases.distrust(waited)
                 transaction = PostgresTransaction(connection, now, self.frontiers)
                 value = body(transaction)
+                transaction.conclude()
                 transaction.require_heard()
                 crash_point(name, "before_commit")
                 self._end(held, xid, ends)

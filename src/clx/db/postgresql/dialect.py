@@ -43,6 +43,12 @@ class PostgresDialect(Dialect):
     counts_rows = True
     in_turn_of = "SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"
     in_turn = f"SELECT pg_advisory_xact_lock({NEEDS_LOCK})"
+    hold_pipeline = "SELECT 1 FROM pipelines WHERE id = ? FOR UPDATE"
+    hold_jobs_of_pipeline = (
+        "SELECT j.id FROM jobs j WHERE j.state IN ('queued', 'running') AND j.id IN (SELECT w.job_id FROM works w "
+        "JOIN pipeline_steps s ON s.id = w.step_id WHERE s.pipeline_id = ? AND w.status IN ('queued', 'running')) "
+        "ORDER BY j.id FOR UPDATE"
+    )
     hold_wanted = (
         "SELECT j.id FROM batch_jobs b JOIN jobs j ON j.id = b.job_id "
         "WHERE b.batch_id = :id AND j.state IN ('queued', 'running') ORDER BY j.id FOR UPDATE OF j"

@@ -13,6 +13,7 @@ from clx.db import inserting
 from clx.db.cancelling import request_cancel
 from clx.db.database import Database
 from clx.db.doorbell import ENDED
+from clx.db.pipelines.models import SPAWN
 from clx.db.schedules import statements as sql
 from clx.db.schedules.models import ON_TIME, Fire, Schedule, schedule_from_row
 from clx.db.transaction import Transaction
@@ -107,8 +108,12 @@ def _fire_held(tx: Transaction, schedule: Schedule) -> tuple[list[Fire], bool, Q
             if schedule.overlap == "queue" and fire.outcome == "queued":  # the next one waits for it
                 following, is_left = due[index + 1] if index + 1 < len(due) else following, False
                 break
+    if schedule.job.type == SPAWN:
+        from clx.db.pipelines.scheduling import has_expired
+
+        following = None if has_expired(tx, schedule, tx.now) else following
     tx.execute(sql.MOVE, (following, schedule.name))
-    return decided, is_left, None
+    return decided, is_left and following is not None, None
 
 
 def _note_missed(tx: Transaction, schedule: Schedule, at: int) -> Fire:
@@ -149,6 +154,10 @@ def queue_job(tx: Transaction, schedule: Schedule, at: int) -> int | None:
         job_id = inserting.insert(tx, job, "raise", None)
     except JobExistsError:
         return None
+    if job.type == SPAWN:
+        from clx.db.pipelines.scheduling import spawn_by_schedule
+
+        spawn_by_schedule(tx, job_id, job.payload)
     tx.bells.add(job.type)
     return job_id
 

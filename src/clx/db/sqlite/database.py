@@ -39,7 +39,7 @@ from clx.regular import cure
 
 T = TypeVar("T")
 
-REVISION = "0008"
+REVISION = "0009"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _WRITES_WAIT = 5
@@ -377,6 +377,7 @@ class SqliteDatabase(Database):
                     self.leases.distrust(waited)
                 transaction = SqliteTransaction(connection, self.clock.now())
                 value = body(transaction)
+                transaction.conclude()
                 self._require_locks(held)
                 crash_point(name, "before_commit")
                 connection.execute("COMMIT")

@@ -28,11 +28,16 @@ _Row = tuple[Any, ...]
 
 
 class New(NamedTuple):
-    """A work to be deposited: its document, checked, and by what it is known when it comes again; None: by nothing."""
+    """A work to be deposited: its document, checked, and by what it is known when it comes again; None: by nothing.
+
+    Attributes:
+        step: the step of a pipeline that it is of.
+    """
 
     document: Document
     fields: Fields
     key: Key | None
+    step: int | None = None
 
 
 def new_works(documents: Sequence[Document]) -> list[New]:
@@ -126,9 +131,7 @@ def _enter_jobs(tx: Transaction, works: Sequence[New], ids: Sequence[str]) -> li
 def _enter_rows(
     tx: Transaction, works: Sequence[New], ids: Sequence[str], job_ids: Sequence[int], *, in_bucket: int
 ) -> None:
-    rows = [
-        _row(each.fields, id_, job_id, tx.now, in_bucket) for each, id_, job_id in zip(works, ids, job_ids, strict=True)
-    ]
+    rows = [_row(each, id_, job_id, tx.now, in_bucket) for each, id_, job_id in zip(works, ids, job_ids, strict=True)]
     labels = [
         (job_id, *label) for each, job_id in zip(works, job_ids, strict=True) for label in sorted(each.fields.labels)
     ]
@@ -140,14 +143,15 @@ def _enter_rows(
         tx.enter_many(sql.LABEL, labels)
 
 
-def _row(fields: Fields, work_id: str, job_id: int, now: int, in_bucket: int) -> _Row:
+def _row(new: New, work_id: str, job_id: int, now: int, in_bucket: int) -> _Row:
+    fields = new.fields
     creation = now * 1000 if fields.creation is None else fields.creation
     has_ended = not in_bucket
     return (
         job_id, work_id, fields.pipeline, fields.site, fields.owner, creation, fields.start if has_ended else None,
         fields.stop if has_ended else None, fields.attempt if has_ended else 0, fields.retries,
         fields.status if has_ended else "queued", fields.archived, fields.locked, in_bucket, 1 - in_bucket,
-        fields.names_artifacts, fields.document,
+        fields.names_artifacts, fields.document, new.step,
     )  # fmt: skip
 
 

@@ -29,7 +29,14 @@ def note_ends(tx: Transaction, ended: Iterable[_Job]) -> None:
 
 def note_end(tx: Transaction, job_id: int) -> None:
     """The job of a Work has ended."""
-    tx.execute(sql.END, {"id": job_id, "now": tx.now * 1000})
+    step = _step(tx.execute(sql.END, {"id": job_id, "now": tx.now * 1000}).fetchall())
+    if step is not None:
+        tx.steps.add(step)
+
+
+def _step(rows: Sequence[Sequence[Any]]) -> int | None:
+    """The step of a pipeline that a work is of."""
+    return rows[0][0] if rows and isinstance(rows[0][0], int) else None
 
 
 def note_begun(tx: Transaction, types: Iterable[str], jobs: Sequence[_Job]) -> None:
@@ -47,7 +54,11 @@ def note_waiting(tx: Transaction, job_id: int, type_: Any, *, released: bool = F
         released: as if its run had not been.
     """
     if is_work(type_):
-        tx.execute(sql.WAIT, {"id": job_id, "released": int(released)})
+        step = _step(tx.execute(sql.WAIT, {"id": job_id, "released": int(released)}).fetchall())
+        if step is not None:
+            from clx.db.pipelines.advancing import work_waits
+
+            work_waits(tx, step, job_id)
 
 
 def note_retried(tx: Transaction, job_id: int, type_: Any) -> None:

@@ -22,7 +22,9 @@ LIVE_AND_ENDED = {"queued": "queued", "running": "running", "succeeded": "succes
 MOST_RUNS = 100
 _LONGEST = 366 * 24 * 3600
 """Seconds that a Work may take at most, whoever deposited it."""
-_TOLD = ("run", "error", "progress")
+SAID = "_said"
+"""What an update may tell besides of the run that it ends: a mapping with ``output`` and ``peak_memory``."""
+_TOLD = ("run", "error", "progress", SAID)
 """What the job of a Work tells; not kept in the document."""
 _HEX = "0123456789abcdef"
 _LATEST = 253_402_300_799
@@ -193,7 +195,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
         raise _wrong("timeout", timeout, f"seconds, more than 0 and up to {_LONGEST}")
     pipeline = _text(document, "pipeline", None)
     status = document.get("status") or "created"
-    if status not in {"created", *STATUSES}:
+    if not isinstance(status, str) or status not in {"created", *STATUSES}:
         raise _wrong("status", status, f"one of created, {', '.join(STATUSES)}")
     return Fields(
         pipeline,

@@ -27,6 +27,8 @@ works = Table(
     Column("in_results", Number, nullable=False, server_default=text("0")),
     Column("names_artifacts", Number, nullable=False, server_default=text("0")),
     Column("document", Text, nullable=False),
+    # no foreign key: a work stays when its pipeline is removed, and the check would cost a look-up per work
+    Column("step_id", Number),
     CheckConstraint(one_of("status", "queued", "running", "success", "failure", "cancelled"), name="work_status"),
     CheckConstraint("attempt >= 0 AND retries >= 0", name="work_attempts"),
     CheckConstraint(
@@ -41,6 +43,7 @@ Index("works_owner", works.c.owner, works.c.job_id)
 Index("works_creation", works.c.creation)
 # counts of what is in a bucket; what was moved on to the results leaves it
 Index("works_bucket", works.c.pipeline, works.c.status, **where("in_bucket = 1"))
+Index("works_step", works.c.step_id, works.c.status, **where("step_id IS NOT NULL"))
 Index("works_artifacts", works.c.job_id, **where("names_artifacts = 1"))
 
 work_labels = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -48,6 +49,8 @@ _LABELS = {
     "parent": "parent",
     "config.parent": "parent",
 }
+_OF_JOB = ("error", "progress")
+"""Fields that the job of a work tells."""
 ORDERS = {
     "deposit": "w.job_id",
     "id": "w.id",
@@ -59,8 +62,12 @@ ORDERS = {
 }
 """By what works can be ordered → the value of it; with ``-`` before it from the highest down."""
 MOST_CONDITIONS = 200
+_SOME = 8
+"""Values of labels that are told one by one."""
 FEW = 2000
 """Works with a label that are looked up one by one sooner than an order is read along until they come by."""
+_ASKS_OF_JOB = re.compile(r"\bj\.")
+"""What stands in a condition that asks for something of the job."""
 IsRare = Callable[[str, Sequence[str]], bool]
 """Whether few works have one of some labels of a kind."""
 
@@ -152,23 +159,34 @@ class Statement:
             parts.append(f"{tie} {sign} :end_id" if name == "deposit" else f"({value}, {tie}) {sign} (:end, :end_id)")
         way = " DESC" if down else ""
         order = f"{tie}{way}" if name == "deposit" else f"{value}{way}, {tie}{way}"
-        query = f"SELECT {columns}, {value} {self._from()} WHERE {' AND '.join(parts) or '1 = 1'} ORDER BY {order}"
+        where, limit = " AND ".join(parts) or "1 = 1", ""
         if search.limit is not None or search.skip:
             check_limit(search.skip)
             self.named |= {"most": 2**62 if search.limit is None else search.limit, "skip": search.skip}
-            query += " LIMIT :most OFFSET :skip"
-        return query
+            limit = " LIMIT :most OFFSET :skip"
+        if self._dialect.counts_rows and not self._among and not _ASKS_OF_JOB.search(f"{where} {value}"):
+            # chosen first: a planner that meets the jobs too may read along all of them, in the order that is wanted
+            return (
+                f"WITH chosen AS MATERIALIZED (SELECT {tie} AS id, {value} AS place {self._from(jobs=False)} "
+                f"WHERE {where} ORDER BY {order}{limit}) SELECT {columns}, chosen.place FROM chosen "
+                f"JOIN works w ON w.job_id = chosen.id JOIN jobs j ON j.id = chosen.id "
+                f"ORDER BY chosen.place{way}, chosen.id{way}"
+            )
+        return f"SELECT {columns}, {value} {self._from()} WHERE {where} ORDER BY {order}{limit}"
 
     def count(self) -> str:
         """The statement that counts them."""
-        return f"SELECT count(*) {self._from()} WHERE {' AND '.join(self._where) or '1 = 1'}"
+        where = " AND ".join(self._where) or "1 = 1"
+        jobs = bool(self._among or _ASKS_OF_JOB.search(where)) or not self._dialect.counts_rows
+        return f"SELECT count(*) {self._from(jobs=jobs)} WHERE {where}"
 
-    def _from(self) -> str:
+    def _from(self, *, jobs: bool = True) -> str:
         if self._among:  # SQLite takes the tables of a CROSS JOIN in the order in which they stand
             return f"FROM ({self._among}) AS chosen CROSS JOIN works w JOIN jobs j ON j.id = w.job_id"
         if self._by_label is None:
-            return sql.FROM
-        return "FROM work_labels l JOIN works w ON w.job_id = l.job_id JOIN jobs j ON j.id = l.job_id"
+            return sql.FROM if jobs else "FROM works w"
+        found = "FROM work_labels l JOIN works w ON w.job_id = l.job_id"
+        return f"{found} JOIN jobs j ON j.id = l.job_id" if jobs else found
 
     def _lead(self, conditions: list[Condition]) -> None:
         """Read along the index of a label, which is in the order that is asked for."""
@@ -255,6 +273,9 @@ class Statement:
             return f"w.job_id IN (SELECT job_id FROM work_labels WHERE kind = '{kind}' AND value IN ({texts}))"
         if len(values) == 1:
             found = f"EXISTS ({rows} AND {at} = :{self._name(label(values[0]))})"
+        elif 1 < len(values) <= _SOME:  # each by itself: of a list nobody knows how many it has
+            listed = ", ".join(f":{self._name(label(each))}" for each in values)
+            found = f"EXISTS ({rows} AND {at} IN ({listed}))"
         else:
             texts = self._dialect.texts(self._name(encode([label(each) for each in values])))
             found = f"EXISTS ({rows} AND {at} IN ({texts}))"
@@ -266,19 +287,21 @@ class Statement:
         steps = field.split(".")
         if not is_text(field) or not all(steps) or len(steps) > 20:
             raise QueueError(f"No field is called {shortened(field)}.", "Write a name, or names with dots between.")
+        text = "w.document"
+        if steps[0] in _OF_JOB:  # which says them alone
+            text, steps = f"coalesce(j.{steps[0]}, 'null')", steps[1:]
         path = self._name(self._dialect.json_path(steps))
         document = self._dialect
         if operator == "exists":
-            return f"{'' if value else 'NOT '}{document.json_exists('w.document', path)}"
+            exists = document.json_exists(text, path) if steps else f"({text} <> 'null')"
+            return f"{'' if value else 'NOT '}{exists}"
         if operator in _COMPARED:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise _no(asked)
-            return document.json_compares(
-                "w.document", path, operator, self._name(value), is_text=isinstance(value, str)
-            )
+            return document.json_compares(text, path, operator, self._name(value), is_text=isinstance(value, str))
         values = _listed(asked) if operator in {"in", "not in"} else [value]
         said = [each for each in values if not isinstance(each, str) or is_text(each)]
-        found = [document.json_holds("w.document", path, *self._json(each)) for each in said]
+        found = [document.json_holds(text, path, *self._json(each)) for each in said]
         one_of = f"({' OR '.join(found)})" if found else "1 = 0"
         return one_of if operator in {"=", "in"} else f"NOT {one_of}"
 

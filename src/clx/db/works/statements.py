@@ -6,7 +6,7 @@ from clx.db.works.models import COLUMNS, LIVE_AND_ENDED
 
 WORK = (
     "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
-    "locked, in_bucket, in_results, names_artifacts, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "locked, in_bucket, in_results, names_artifacts, document, step_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
 LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
@@ -24,12 +24,12 @@ _STATUS = (
     + " ".join(f"WHEN '{state}' THEN '{status}'" for state, status in LIVE_AND_ENDED.items())
     + " ELSE j.state END FROM jobs j WHERE j.id = works.job_id)"
 )
-END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id"
+END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id RETURNING step_id"
 """A job has ended, whichever way."""
 BEGIN = "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id"
 WAIT = (
     "UPDATE works SET status = 'queued', attempt = attempt - CASE WHEN :released = 1 AND attempt > 0 THEN 1 ELSE 0 END "
-    "WHERE job_id = :id"
+    "WHERE job_id = :id RETURNING step_id"
 )
 """A run has ended, or was given back as if it had not begun, and another is to come."""
 RUNS_LEFT = (
@@ -58,7 +58,8 @@ LEAVE_RESULTS = "UPDATE works SET in_results = 0 WHERE job_id = ?"
 ENTER_RESULTS = "UPDATE works SET in_results = 1 WHERE job_id = ? AND in_results = 0 RETURNING job_id"
 MOVED = (
     "UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN (SELECT job_id FROM works WHERE in_bucket = 1 "
-    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) LIMIT :n) "
+    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) "
+    "AND (stop IS NULL OR stop <= :before) LIMIT :n) "
     "RETURNING job_id"
 )
 """What has ended for good goes from a bucket to the results."""
@@ -90,7 +91,8 @@ STATUS_OF_ALL = "SELECT status, count(*) FROM works WHERE in_bucket = 1 GROUP BY
 BUCKETS = "SELECT DISTINCT pipeline FROM works WHERE in_bucket = 1 ORDER BY pipeline"
 RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
-    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries ORDER BY job_id LIMIT :n"
+    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries "
+    "AND (stop IS NULL OR stop <= :before) ORDER BY job_id LIMIT :n"
 )
 OVERDUE = (
     f"SELECT w.job_id {FROM} WHERE w.status = 'running' AND w.in_bucket = 1 AND j.state = 'running' "

@@ -16,15 +16,16 @@ from clx.db.validation import check_choice, check_id, check_lease, check_timeout
 from clx.db.wait import Bells, rest
 from clx.db.works import statements as sql
 from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
-from clx.db.works.models import STATUSES, WORK, Document, Found, bounded, by_position, found_from_row
+from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
 from clx.db.works.searching import FEW, Search, Statement, place_after
-from clx.db.works.updating import changes, delete, expire, rows_by_id, update
+from clx.db.works.updating import changes, delete, expire, note_run, rows_by_id, update
 from clx.db.works.withdrawing import Accepts, Asked, withdraw
 from clx.db.writer import SLICE, Writer
 from clx.errors import LostRunError
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
+    from clx.db.pipelines.table import Pipelines
 
 Store = Literal["bucket", "results"]
 _LONGEST_LEASE = 366 * 24 * 3600
@@ -55,6 +56,11 @@ class Works:
         self._writer = Writer(queue.database)
         self._write = self._writer.write
         self._is_fruitful = False
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """The pipelines of the same database."""
+        return self._queue.pipelines
 
     # -- putting in -----------------------------------------------------------------------------------
 
@@ -172,9 +178,8 @@ class Works:
             Whether there is such an attempt.
         """
         check_id(run)
-        said = bounded(stdout + stderr)
-        named = {"id": work_id, "run": run, "said": said or None, "peak_memory": peak_memory}
-        return self._write("note_run", lambda tx: bool(tx.execute(sql.NOTE_RUN, named).fetchall()))
+        said = stdout + stderr
+        return self._write("note_run", lambda tx: note_run(tx, work_id, run, said, peak_memory))
 
     # -- changing -------------------------------------------------------------------------------------
 
@@ -182,7 +187,8 @@ class Works:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
         Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
-        that is not the newest. A locked one takes only what unlocks it.
+        that is not the newest. A locked one takes only what unlocks it. What the run has said, ``_said`` with
+        ``output`` and ``peak_memory`` (bytes), is kept with the attempt, as by :meth:`note_run`.
 
         Args:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
@@ -227,19 +233,29 @@ class Works:
             self._write("enter_results", lambda tx: enter_results(tx, works))
         return sorted({each.fields.pipeline for each in works})
 
-    def move_on(self) -> int:
-        """Move what has ended for good from the buckets to the results; returns how many that were."""
+    def move_on(self, *, rested: float = 0.0) -> int:
+        """Move what has ended for good from the buckets to the results; returns how many that were.
+
+        Args:
+            rested: only what ended so many seconds ago.
+        """
+        named = {"n": _AT_ONCE, "before": self._before(rested)}
         moved = 0
-        while found := self._write("move_works", lambda tx: len(tx.execute(sql.MOVED, {"n": _AT_ONCE}).fetchall())):
+        while found := self._write("move_works", lambda tx: len(tx.execute(sql.MOVED, named).fetchall())):
             moved += found
         return moved
 
-    def audit(self, kind: Literal["failed", "expired", "stale"], days: float = 7.0) -> int:
+    def _before(self, rested: float) -> int:
+        """Until when something must have ended, in microseconds; whatever clients say of it where it need not rest."""
+        return round((self.database.clock.now() - rested * 1000) * 1000) if rested else 2**62
+
+    def audit(self, kind: Literal["failed", "expired", "stale"], days: float = 7.0, *, rested: float = 0.0) -> int:
         """See to works in the buckets; returns how many it concerned.
 
         Args:
             kind: ``failed``: those that have failed and have attempts left wait again; ``expired``: running ones whose
                 time is over have failed; ``stale``: those that were created more than *days* ago are counted.
+            rested: of ``failed`` only those that failed so many seconds ago.
 
         Raises:
             QueueError: there is no such kind.
@@ -249,12 +265,12 @@ class Works:
             before = round((self.database.clock.now() - days * 86_400_000) * 1000)
             return int(self.database.read(sql.STALE, {"before": before})[0][0])
         if kind == "failed":
-            return self._for_each(sql.FAILED, self._queue.retry)
-        return self._for_each(sql.OVERDUE, self._expire)
+            return self._for_each(sql.FAILED, {"before": self._before(rested)}, self._queue.retry)
+        return self._for_each(sql.OVERDUE, {"now": self.database.clock.now() * 1000}, self._expire)
 
-    def _for_each(self, query: str, body: Callable[[list[int]], list[int]]) -> int:
+    def _for_each(self, query: str, named: dict[str, int], body: Callable[[list[int]], list[int]]) -> int:
         done = 0
-        while rows := self.database.read(query, {"n": SLICE, "now": self.database.clock.now() * 1000}):
+        while rows := self.database.read(query, {**named, "n": SLICE}):
             found = len(body([row[0] for row in rows]))
             done += found
             if not found:

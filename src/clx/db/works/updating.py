@@ -16,7 +16,7 @@ from clx.db.transaction import Transaction
 from clx.db.works import statements as sql
 from clx.db.works.depositing import end, error_of
 from clx.db.works.following import limit_runs, note_end
-from clx.db.works.models import ENDED, Document, Fields, fields_of
+from clx.db.works.models import ENDED, SAID, Document, Fields, bounded, fields_of
 
 
 class Row(NamedTuple):
@@ -48,12 +48,14 @@ class Change(NamedTuple):
 
     Attributes:
         run: the run of whoever holds the work; None: who sends it knows of no runs.
+        said: what that run has said and taken, where its end is told with it.
     """
 
     id: str
     run: int | None
     document: Document
     fields: Fields
+    said: Mapping[str, Any] | None
 
 
 def changes(documents: Sequence[Document]) -> list[Change]:
@@ -66,7 +68,9 @@ def changes(documents: Sequence[Document]) -> list[Change]:
     for document in documents:
         fields, run = fields_of(document), document.get("run")
         is_run = isinstance(run, int) and not isinstance(run, bool)
-        found.append(Change(str(document.get("id") or ""), run if is_run else None, document, fields))
+        said = document.get(SAID) if is_run else None
+        told = said if isinstance(said, Mapping) else None
+        found.append(Change(str(document.get("id") or ""), run if is_run else None, document, fields, told))
     return found
 
 
@@ -120,6 +124,8 @@ def _change(tx: Transaction, row: Row, change: Change, worker: int, *, again: bo
         is_done = _of_ended(tx, row, change)
     if is_done:
         _store(tx, row, change)
+        if change.said is not None:
+            note_run(tx, row.id, row.run, change.said.get("output"), change.said.get("peak_memory"))
         tx.bells.add(ENDED_BELL)
     return is_done
 
@@ -134,19 +140,31 @@ def _holds(row: Row, status: str) -> bool:
 def _of_running(tx: Transaction, row: Row, change: Change, *, again: bool) -> bool:
     status = change.fields.status
     if status == "running":
-        return leases.renew(tx, row.job_id, row.run) is not None
+        progress = change.document.get("progress")
+        told = None if progress is None else encode(progress)
+        return leases.renew(tx, row.job_id, row.run, progress=told) is not None
     if status == "success":
         worker = finishing.succeed(tx, Success(row.job_id, row.run), "null")
         return _counted(tx, worker, succeeded=1)
     if status == "failure":
         error = error_of(change.document.get("error"))
-        report = Failure(row.job_id, row.run, error, again, 0, change.document.get("stderr"))
+        report = Failure(row.job_id, row.run, error, again, 0)
         ended = finishing.fail(tx, report)
         return _counted(tx, None if ended is None else ended[0], failed=1)
     if status == "queued":
         return finishing.release(tx, row.job_id, row.run)
     request_cancel(tx, row.job_id)
     return finishing.release(tx, row.job_id, row.run)
+
+
+def note_run(tx: Transaction, work_id: str, run: int, output: Any, peak_memory: Any) -> bool:
+    """Keep what a run that has ended said, as a text, and took, in bytes; whatever else these are is left out."""
+    is_number = isinstance(peak_memory, int) and not isinstance(peak_memory, bool) and 0 <= peak_memory < 1 << 63
+    named = {
+        "id": work_id, "run": run, "said": (bounded(output) or None) if isinstance(output, str) else None,
+        "peak_memory": peak_memory if is_number else None,
+    }  # fmt: skip
+    return bool(tx.execute(sql.NOTE_RUN, named).fetchall())
 
 
 def _counted(tx: Transaction, worker: int | None, *, succeeded: int = 0, failed: int = 0) -> bool:

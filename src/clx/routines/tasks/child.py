@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clx.artifacts.store import ArtifactStore
@@ -23,6 +23,8 @@ from clx.routines.performing import perform
 from clx.routines.routine import Routine
 from clx.routines.tasks.wire import Wire
 
+Perform = Callable[[str, bytes], list[Any]]
+"""Does what it is asked, and gives the answer: ``["done", value]`` or ``["failed", error, again, delay]``."""
 _GROWTH = 1 << 20
 """Bytes by which the most that it held must have grown before that is forgotten for the next run."""
 
@@ -31,15 +33,13 @@ class Child:
     """Runs what comes over *wire*, until that ends.
 
     Args:
-        routines: what it may run, by id; nothing else is.
+        perform: does one thing after the other.
         recycle: bytes by which it may have grown before another takes its place.
         mark: what ends the output of each function.
     """
 
-    def __init__(
-        self, wire: Wire, routines: Mapping[str, Routine[..., Any]], store: ArtifactStore, recycle: int, mark: bytes
-    ) -> None:
-        self._wire, self._routines, self._store, self._recycle, self._mark = wire, routines, store, recycle, mark
+    def __init__(self, wire: Wire, perform: Perform, recycle: int, mark: bytes) -> None:
+        self._wire, self._perform, self._recycle, self._mark = wire, perform, recycle, mark
         self._key: Any = None
         self._peak = offspring.peak_memory()
         self._held = offspring.memory()
@@ -57,7 +57,7 @@ class Child:
         asked: deque[list[Any]] = deque()
         while self._hear(asked):
             self._key, type_, payload = asked.popleft()
-            answer = self._run(type_, payload)
+            answer = self._perform(type_, payload)
             self._surroundings.flush()
             left = self._surroundings.left() or self._grown()
             peak = offspring.peak_memory()
@@ -86,20 +86,26 @@ class Child:
     def _tell(self, progress: dict[str, Any]) -> None:
         self._wire.send(self._key, "progress", progress)
 
-    def _run(self, type_: str, payload: bytes) -> list[Any]:
-        routine = self._routines[type_]
-        try:
-            return ["done", perform(routine, payload, self._store)]
-        except BaseException as error:  # SystemExit too: that is the task's, as for any function of a job
-            again = routine.options.max_runs is not None and not isinstance(error, Discard | UsageError)
-            delay = error.delay if isinstance(error, Retry) else None
-            return ["failed", described(error, type_), again or isinstance(error, Retry), _milliseconds(delay)]
-
     def _grown(self) -> str:
         if offspring.peak_memory() - self._held < self._recycle:  # a look that costs nothing, before the other
             return ""
         grown = offspring.memory() - self._held
         return f"{grown >> 20} MiB of memory" if grown >= self._recycle else ""
+
+
+def of_routines(routines: Mapping[str, Routine[..., Any]], store: ArtifactStore) -> Perform:
+    """What runs *routines*, by id; nothing else is run."""
+
+    def run(type_: str, payload: bytes) -> list[Any]:
+        routine = routines[type_]
+        try:
+            return ["done", perform(routine, payload, store)]
+        except BaseException as error:  # SystemExit too: that is the task's, as for any function of a job
+            again = routine.options.max_runs is not None and not isinstance(error, Discard | UsageError)
+            delay = error.delay if isinstance(error, Retry) else None
+            return ["failed", described(error, type_), again or isinstance(error, Retry), _milliseconds(delay)]
+
+    return run
 
 
 def _milliseconds(delay: Any) -> int | None:
@@ -185,7 +191,7 @@ def _which(descriptor: int) -> tuple[int, int]:
     return (found.st_dev, found.st_ino)
 
 
-def begin(wire: Wire, routines: Mapping[str, Routine[..., Any]], store: ArtifactStore, spec: Mapping[str, Any]) -> None:
+def begin(wire: Wire, perform: Perform, spec: Mapping[str, Any]) -> None:
     """Be such a process; standard output and error lead to the worker already."""
     for name in ("stdout", "stderr"):
         number = 1 if name == "stdout" else 2
@@ -198,4 +204,4 @@ def begin(wire: Wire, routines: Mapping[str, Routine[..., Any]], store: Artifact
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:  # else all children draw the same numbers
         numpy.seed()
-    Child(wire, routines, store, int(spec["recycle"]), spec["mark"]).serve()
+    Child(wire, perform, int(spec["recycle"]), spec["mark"]).serve()

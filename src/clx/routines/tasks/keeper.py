@@ -16,12 +16,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from clx.errors import ClxError
+from clx.errors import ClxError, UsageError
 from clx.platforms import offspring
 from clx.remote.stores import open_store
 from clx.routines.registry import load
@@ -34,15 +35,32 @@ from clx.settings.schema import ArtifactsSettings
 _FIND_IT = "Correct python.modules, or name the directory it lies in: clx config set python.path DIRECTORY"
 
 
+class Prepared(NamedTuple):
+    """What was imported, once.
+
+    Attributes:
+        ids: what a child may be asked for.
+        perform: what does that, made in the child.
+    """
+
+    ids: list[str]
+    perform: Callable[[], child.Perform]
+
+
+Prepare = Callable[[dict[str, Any]], Prepared]
+"""Imports what a spec says; raises ClxError."""
+
+
 class Keeper:
     """Starts and ends the child of one worker.
 
     Args:
-        spec: as :class:`clx.routines.tasks.parent.Tasks` writes it.
+        spec: as the worker has written it.
+        module: by which a child is started that is not forked.
     """
 
-    def __init__(self, spec: dict[str, Any], wire: Wire, routines: dict[str, Routine[..., Any]]) -> None:
-        self._spec, self._wire, self._routines = spec, wire, routines
+    def __init__(self, spec: dict[str, Any], wire: Wire, prepared: Prepared, module: str) -> None:
+        self._spec, self._wire, self._prepared, self._module = spec, wire, prepared, module
         self._child = 0
         self._ear, self._mouth = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -57,7 +75,7 @@ class Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         offspring.adopt_orphans()
         try:
-            self._wire.send("loaded", sorted(self._routines), "forked" if self._is_forked else "spawned")
+            self._wire.send("loaded", self._prepared.ids, "forked" if self._is_forked else "spawned")
         except BrokenPipeError:  # the worker has ended while the modules were imported
             return
         self._selector.register(self._ear, selectors.EVENT_READ)
@@ -129,7 +147,7 @@ class Keeper:
             for each in others:
                 each.close()
             os.close(reading)
-            _be_child(self._spec, self._routines, its, writing)
+            _be_child(self._spec, self._prepared, its, writing)
             code = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -138,7 +156,7 @@ class Keeper:
 
     def _spawn(self, its: Wire, writing: int) -> int:
         numbers = (its.fileno(), writing)
-        words = [sys.executable, "-P", "-m", "clx.routines.tasks.keeper", *map(str, numbers)]
+        words = [sys.executable, "-P", "-m", self._module, *map(str, numbers)]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=numbers, start_new_session=True)
         process.returncode = 0  # it is waited for here, and not by that object
         return process.pid
@@ -149,7 +167,7 @@ def _is_alone() -> bool:
     return threading.active_count() == 1 and offspring.threads_after_fork() == 1
 
 
-def _be_child(spec: dict[str, Any], routines: dict[str, Routine[..., Any]], wire: Wire, writing: int) -> None:
+def _be_child(spec: dict[str, Any], prepared: Prepared, wire: Wire, writing: int) -> None:
     offspring.lead_session()
     offspring.die_with_parent()
     offspring.adopt_orphans()
@@ -159,12 +177,32 @@ def _be_child(spec: dict[str, Any], routines: dict[str, Routine[..., Any]], wire
     os.close(nothing)
     os.close(writing)
     os.chdir(spec["directory"])
-    settings = msgspec.convert(spec["artifacts"], ArtifactsSettings)
-    child.begin(wire, routines, open_store(Path(spec["store"]), settings, token=spec["token"]), spec)
+    child.begin(wire, prepared.perform(), spec)
 
 
-def main(*numbers: str) -> int:
-    """Be the keeper, or with the number of a pipe besides a child that was not forked."""
+def _routines(spec: dict[str, Any]) -> Prepared:
+    """The routines of its modules."""
+    try:
+        found = load(spec["modules"], spec["path"])
+    except UsageError as error:
+        is_missing = error.fact.startswith("There is no module")
+        raise UsageError(error.fact, _FIND_IT if is_missing else error.next_step) from error
+    note_sources(found.values())
+    tasks: dict[str, Routine[..., Any]] = {each.id: each for each in found.values() if each.is_task}
+
+    def perform() -> child.Perform:
+        settings = msgspec.convert(spec["artifacts"], ArtifactsSettings)
+        return child.of_routines(tasks, open_store(Path(spec["store"]), settings, token=spec["token"]))
+
+    return Prepared(sorted(tasks), perform)
+
+
+def main(*numbers: str, prepare: Prepare = _routines, module: str = "clx.routines.tasks.keeper") -> int:
+    """Be the keeper, or with the number of a pipe besides a child that was not forked.
+
+    Args:
+        module: that of the program itself.
+    """
     end = socket.socket(fileno=int(numbers[0]))
     end.set_inheritable(False)
     wire = Wire(end)
@@ -174,19 +212,17 @@ def main(*numbers: str) -> int:
         return 0
     spec = told[0]
     try:
-        routines = load(spec["modules"], spec["path"])
-        note_sources(routines.values())
+        prepared = prepare(spec)
     except ClxError as error:
-        is_missing = error.fact.startswith("There is no module")
-        wire.send("failed", error.fact, _FIND_IT if is_missing else error.next_step)
+        wire.send("failed", error.fact, error.next_step)
         return error.exit_code
     if len(numbers) > 1:
-        _be_child(spec, routines, wire, int(numbers[1]))
+        _be_child(spec, prepared, wire, int(numbers[1]))
         return 0
     gc.collect()
     gc.freeze()  # what was imported is shared with the children, and stays so
     offspring.die_with_parent(wanted=False)  # it hears of that by its socket, and then ends the child in order
-    Keeper(spec, wire, {each.id: each for each in routines.values() if each.is_task}).run()
+    Keeper(spec, wire, prepared, module).run()
     return 0
 
 

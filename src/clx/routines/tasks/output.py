@@ -71,9 +71,13 @@ class Output:
             store.share([digest])
             return naming(digest, len(data), readable(data[-SHORT:]))
         finally:
-            if self._live is not None:
-                with contextlib.suppress(OSError):
-                    self._live.unlink()
+            self.forget()
+
+    def forget(self) -> None:
+        """Nobody follows it any more."""
+        if self._live is not None:
+            with contextlib.suppress(OSError):
+                self._live.unlink()
 
 
 class Stream:

@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from clx.db.jobs import Job
 from clx.errors import UsageError, WorkerStartupError
 from clx.platforms import system
 from clx.platforms.oom import OomWatch
@@ -39,6 +38,19 @@ _AT_ONCE = 8
 _ADVICE = "See what its modules start when they are imported; or set python.start to spawn."
 Key = tuple[int, int]
 """Job and run."""
+
+
+class Question(Protocol):
+    """What the child is asked to do, as a job is."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def run(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def payload(self) -> Any: ...
 
 
 class Outcome(NamedTuple):
@@ -64,8 +76,10 @@ class TaskProcess:
 
     Args:
         spec: what both are told.
-        state: the state directory, below which runs can be followed.
+        state: the state directory, below which runs can be followed; None: they cannot.
         startup: seconds in which the modules must be imported.
+        module: the program of the keeper.
+        job_of: the job by which the output of what is asked is followed; None: it is not.
 
     Attributes:
         ids: what it may be asked to run.
@@ -76,9 +90,17 @@ class TaskProcess:
         WorkerStartupError: the keeper ended otherwise, or is too slow.
     """
 
-    def __init__(self, spec: Mapping[str, Any], state: Path, startup: float) -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        state: Path | None,
+        startup: float,
+        *,
+        module: str = "clx.routines.tasks.keeper",
+        job_of: Callable[[int], int | None] = lambda number: number,
+    ) -> None:
         self._spec = {**spec, "mark": b"\0" + os.urandom(16).hex().encode() + b"\n"}
-        self._state, self._startup = state, startup
+        self._state, self._startup, self._module, self._job_of = state, startup, module, job_of
         self._alarm = system.Alarm()
         self._asked: tuple[Key, str] | None = None
         self._child: Wire | None = None
@@ -92,7 +114,7 @@ class TaskProcess:
         self._begin()
 
     def run(
-        self, jobs: Sequence[Job], seconds: float, progress: Callable[[Any], None], look: Callable[[], None]
+        self, jobs: Sequence[Question], seconds: float, progress: Callable[[Any], None], look: Callable[[], None]
     ) -> Outcome:
         """Have the function of the first of *jobs* run, for so many *seconds* at most; then the others may begin.
 
@@ -137,10 +159,10 @@ class TaskProcess:
 
     def _watch(self, key: Key, lasted: float) -> None:
         self._memory.look()
-        if lasted >= _LIVE_AFTER:
-            self._stream.output.show(live_log(self._state, *key))
+        if lasted >= _LIVE_AFTER and self._state is not None and (job := self._job_of(key[0])) is not None:
+            self._stream.output.show(live_log(self._state, job, key[1]))
 
-    def _ask(self, child: Wire, jobs: Sequence[Job]) -> None:
+    def _ask(self, child: Wire, jobs: Sequence[Question]) -> None:
         known = set(self._sent)
         with contextlib.suppress(OSError):  # it is gone: the keeper tells
             for job in jobs:
@@ -245,7 +267,7 @@ class TaskProcess:
 
     def _begin(self) -> None:
         mine, its = socket.socketpair()
-        words = [sys.executable, "-P", "-m", "clx.routines.tasks.keeper", str(its.fileno())]
+        words = [sys.executable, "-P", "-m", self._module, str(its.fileno())]
         with its:
             self._keeper = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()], start_new_session=True

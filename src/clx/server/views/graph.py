@@ -11,8 +11,8 @@ from clx.db.models import Job
 
 WIDTH, HEIGHT = 190, 34
 _ACROSS, _DOWN = 60, 12
-_MARGIN = 8
-_LABEL = 24
+MARGIN = 8
+LABEL = 24
 """Characters of a name that fit into a box."""
 
 
@@ -74,14 +74,14 @@ def drawn(root: Job, calls: Sequence[Called]) -> Graph:
             places[call.job_id] = here
             stack += [(child, depth + 1, here) for child in reversed(below.get(call.job_id, []))]
     return Graph(
-        boxes, lines, max(box.x for box in boxes) + WIDTH + _MARGIN, max(box.y for box in boxes) + HEIGHT + _MARGIN
+        boxes, lines, max(box.x for box in boxes) + WIDTH + MARGIN, max(box.y for box in boxes) + HEIGHT + MARGIN
     )
 
 
 def _box(depth: int, row: int, type_: str, state: str, job_id: int | None) -> Box:
     name = type_.partition(":")[2] or type_
-    label = name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
-    return Box(_MARGIN + depth * (WIDTH + _ACROSS), _MARGIN + row * (HEIGHT + _DOWN), label, name, state, job_id)
+    label = name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+    return Box(MARGIN + depth * (WIDTH + _ACROSS), MARGIN + row * (HEIGHT + _DOWN), label, name, state, job_id)
 
 
 def _line(start: Box, end: Box, state: str) -> Line:

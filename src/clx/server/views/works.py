@@ -11,6 +11,8 @@ from urllib.parse import unquote
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
+from clx.db.jobs import Queue
+from clx.db.pipelines.browsing import one
 from clx.db.works.browsing import Filter, Page, browse
 from clx.db.works.models import LIVE_AND_ENDED, STATUSES, WORK, Found, is_work, label
 from clx.server.answers import Refusal
@@ -18,6 +20,7 @@ from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.views.jobs import bars
 from clx.server.views.logs import kept_output
 from clx.server.views.sections import Asked, Parts, Section, View
+from clx.server.views.telling import in_path, work_address
 from clx.server.views.work_files import File, Files, artifacts_of, files_of, looked_at
 from clx.server.views.work_filter import LIVE, STORES, Bulk, filter_of, store_of
 from clx.settings.problems import shortened
@@ -145,7 +148,7 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         "events": many(document.get("event")),
         "tags": many(document.get("tags")),
         "groups": many(document.get("group")),
-        "parents": [(each, queue.works.get(each) is not None) for each in parents],
+        "parents": [(each, _parent_address(queue, each)) for each in parents],
         "parts": parts.works,
         "more_parts": parts.after is not None,
         "columns": ["pipeline", "status", "attempt", "took", "why"],
@@ -155,6 +158,13 @@ def _one(asked: Asked) -> Mapping[str, Any]:
         "others": {name: document[name] for name in _OTHERS if document.get(name) not in (None, {}, [])},
         "is_paused": any((each.type, each.pool) == (job.type, job.pool) for each in queue.paused()),
     }
+
+
+def _parent_address(queue: Queue, parent: str) -> str:
+    """Where what a work is a part of is shown; empty where it is neither a pipeline nor a work."""
+    if one(queue.database, parent) is not None:
+        return f"/pipelines/{in_path(parent)}"
+    return work_address(parent) if queue.works.get(parent) is not None else ""
 
 
 def _unlisted(paths: Any, files: Sequence[File]) -> list[str]:

@@ -4,8 +4,8 @@ Both look alike, for clients send no key of their own; so the table takes what i
 some programs deposit one object several times, and want as many works. A deposit is a further one if
 
 * the one before it was answered as a whole,
-* its client has looked for the server since, as it does with every deposit of an object, and
-* it comes sooner after that answer than any client that got none sends again: each waits for :data:`_SENT_AGAIN`.
+* it comes sooner after that answer than any client that got none sends again: each waits for :data:`_SENT_AGAIN`; and
+* its client, unless it is ``workflow-core``, has looked for the server since, as it does before each deposit of one.
 
 Otherwise, an answer that was broken or another server, it is the same.
 """
@@ -48,7 +48,7 @@ class Deposits:
         """
         soon = _SENT_AGAIN[is_core]
         with self._lock:
-            looked = self._looked.get(caller, -1e9)
+            looked = arrived if is_core else self._looked.get(caller, -1e9)
             if arrived - looked >= soon:
                 return set()
             answered = [self._answered.get(_digest(each), 1e99) for each in documents]

@@ -39,15 +39,26 @@ def merged(stored: Document, document: Document, readings: Iterable[Dialect]) ->
         document: as the client sends it back.
         readings: how it may have been told it.
     """
-    found = {**received(stored), **document}
-    for name in document:
-        for reading in readings:
-            told = reading.told(stored)
-            if name in stored and name in told and told[name] == document[name] != stored[name]:
-                found[name] = stored[name]
+    kept = received(stored)
+    found = {**kept, **document}
+    for reading in readings:
+        found = {**kept, **_as_before(kept, received(reading.told(stored)), found)}
     if document.get("status") == "failure" and stored.get("status") == "cancelled":
         found["status"] = "cancelled"
     return found
+
+
+def _as_before(stored: Any, told: Any, sent: Any) -> Any:
+    """What is sent back as it was told is what is stored; so is, within it, what was not told at all."""
+    if sent == told:
+        return stored
+    if not (isinstance(stored, dict) and isinstance(told, dict) and isinstance(sent, dict)):
+        return sent
+    untold = {name: value for name, value in stored.items() if name not in told and name not in sent}
+    return untold | {
+        name: _as_before(stored[name], told[name], value) if name in stored and name in told else value
+        for name, value in sent.items()
+    }
 
 
 # -- what goes out ------------------------------------------------------------------------------------------

@@ -84,6 +84,13 @@ class Told(NamedTuple):
     done: Callable[[], None] | None = None
 
 
+class Answer(NamedTuple):
+    """An answer with a status of its own; without a body it has none."""
+
+    status: int
+    body: Any
+
+
 class Call(NamedTuple):
     """One call.
 
@@ -201,6 +208,7 @@ class _Answer:
         self._arrived = exchange.deposits.now()
         self._told: Told | None = None
         self._is_void = False
+        self._status = 200
 
     async def give(self, scope: Scope, receive: Receive, send: Send) -> None:
         threads = self._exchange.threads
@@ -214,7 +222,7 @@ class _Answer:
         elif isinstance(found, Pages):
             await StreamingResponse(self._parts(found), media_type="application/json")(scope, receive, send)
         else:
-            await Response(found, media_type="application/json")(scope, receive, send)
+            await Response(found, self._status, media_type="application/json")(scope, receive, send)
 
     def _run(self) -> Any:
         """Do it; its answer as JSON, or its pages."""
@@ -232,6 +240,11 @@ class _Answer:
                     answer.undo()
                 self._told = answer
             answer = answer.answer
+        if isinstance(answer, Answer):
+            self._status = answer.status
+            if answer.body is None:
+                return b""
+            answer = answer.body
         return msgspec.json.encode(answer, enc_hook=str)
 
     async def _void(self) -> None:

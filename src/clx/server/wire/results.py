@@ -28,7 +28,7 @@ def _deposit(asked: Asked) -> dict[str, bool]:
         if each.get("status") not in _ENDED:
             raise Refusal(400, "A work that has not ended has no results.", "Deposit it when it has ended.")
     there = by_id(asked, [each.get("id") for each in given])
-    live = [each for each in given if each.get("id") in there and not _has_ended(there[str(each["id"])])]
+    live = [each for each in given if str(each.get("id")) in there and not _has_ended(there[str(each["id"])])]
     if not all(change(asked, live)):
         raise Refusal(409, "A work has begun anew since it was read.", "Read it again.")
     return dict.fromkeys(asked.works.enter_results(given), True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import queue
-import resource
 import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic_ns
+
+import psutil
 
 from clx.serving.frames import (
     VERSION,
@@ -37,7 +37,6 @@ from clx.serving.frames import (
 )
 from clx.serving.worker.models import Model, ModelError, opened
 
-_PAGE = resource.getpagesize()
 _READ = 1 << 20
 MOMENT = 2_000_000
 """Nanoseconds after which no more warm-ups are begun until the controller asks again: somebody may be waiting."""
@@ -140,7 +139,4 @@ def _opened(asked: Load, modules: Sequence[str]) -> Model | ModelError:
 
 def _resident() -> int:
     """Bytes of this process that are in memory."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
-    except OSError:  # macOS: the most there has been is the best that is known
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(psutil.Process().memory_info().rss)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 _ENDING = {"sqlite": ".sql", "postgresql": ".postgresql.sql"}
 

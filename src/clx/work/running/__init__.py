@@ -1,0 +1,1 @@
+"""Works are withdrawn, performed in a process of their own, and updated: ``clx work run``."""
