@@ -38,6 +38,10 @@ UNTESTED = {
             ),
         ),
         (
+            "pipelines deployed on a database and a server: held by tests/cli/test_pipelines_run.py",
+            "pipelines.planning pipelines.running remote.pipelines",
+        ),
+        (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
         ),
@@ -151,7 +155,7 @@ UNTESTED = {
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
-                "server.views.pipelines server.giving"
+                "server.views.pipelines server.giving server.api.pipelines server.wire.pipelines"
             ),
         ),
         (

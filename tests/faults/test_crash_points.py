@@ -67,7 +67,7 @@ _OLD = "from clx.db.retention import Policy, prune\n"
 
 _SERVING = (
     _SETUP
-    + "from clx.db.serving.models import ActionRow, NewModel, RequestRow\n"
+    + "from clx.db.serving.models import NewModel, RequestRow\n"
     + "from clx.db.serving.table import ServingTable, Told\n"
     + "models = ServingTable(queue.database)\n"
 )
@@ -168,8 +168,7 @@ _SCENARIOS = {
     "tell_models": (_SERVED, "models.tell([Told('m', '1', 'ready', '', 7)])"),
     "log_serving": (
         _SERVING,
-        "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], "
-        "[ActionRow(2, 'infer', 0, 'm', '1', 'success', 1, 1, 1, 1, 1, 1, 1)])",
+        "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], [])",
     ),
     "deploy_pipelines": (_PIPELINE, "queue.pipelines.deploy(config)"),
     "pause_pipeline": (_DEPLOYED, "queue.pipelines.pause(it)"),

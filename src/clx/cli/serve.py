@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from clx import platforms
 from clx.cli.options import about_database, verbose_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
+from clx.platforms import system
 
 _EPILOG = """\b
 Examples:
@@ -57,8 +57,8 @@ def command(
     Those of `clx models`, and what clients of the Open Inference Protocol (tritonclient.http, curl, which work
     unchanged) upload; all of it is served again at the next start.
     """
-    if not platforms.HAS_LOCAL_SOCKETS:
-        raise StartupError("clx serve does not run on Windows.", "Type it within WSL, or on Linux or macOS.")
+    if not system.HAS_LOCAL_SOCKETS:
+        raise StartupError("Models are served on Linux or macOS.", "Use WSL on Windows.")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ToolMissingError(

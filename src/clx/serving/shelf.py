@@ -150,7 +150,7 @@ class TableShelf:
     async def unwanted(self, name: str) -> None:
         """It is not to be loaded again by itself."""
         if name not in self._files:
-            await self._aside(lambda: self.table.reside(name, "unloaded"))
+            await self._aside(lambda: self.table.versions(name) and self.table.reside(name, "unloaded"))
 
     # -- what is told ---------------------------------------------------------------------------------
 
