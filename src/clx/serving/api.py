@@ -163,20 +163,23 @@ class Api:
             said = parsed(body) if len(body) < ASIDE else await asyncio.to_thread(parsed, body)
         if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
             raise Refusal("malformed", "the body is no object with parameters")
-        await self._put(await self._shelf.wanted(name, said.get("parameters", {})))
+        await self._put(name, self._shelf.wanted(name, said.get("parameters", {})))
 
     async def _upload(self, name: str, version: str, body: bytes) -> None:
-        await self._put(await self._shelf.uploaded(name, version, body))
+        await self._put(name, self._shelf.uploaded(name, version, body))
 
-    async def _put(self, model: Served) -> None:
-        await self._catalogue.put(model)
-        await self._shelf.loaded(model)
+    async def _put(self, name: str, asked: Coroutine[Any, Any, Served]) -> None:
+        async with self._catalogue.changing(name):
+            model = await asked
+            await self._catalogue.put(model)
+            await self._shelf.loaded(model)
 
     async def _unload(self, name: str) -> None:
         if self._catalogue.get(name) is None:
             raise Refusal("unknown", f"there is no model {name}")
-        await self._shelf.unwanted(name)
-        await self._catalogue.drop(name)
+        async with self._catalogue.changing(name):
+            await self._shelf.unwanted(name)
+            self._catalogue.drop(name)
 
     def _later(self, doing: Coroutine[Any, Any, None], reply: Reply) -> None:
         async def do() -> None:

@@ -6,7 +6,9 @@ The controller knows versions by their keys and nothing of names; who asks for a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
@@ -28,6 +30,7 @@ class Catalogue:
         self._controller = controller
         self._models: dict[str, Served] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._wanted: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Served]:
@@ -41,46 +44,55 @@ class Catalogue:
         """A model is known; nothing is loaded."""
         self._models[model.name] = model
 
+    @asynccontextmanager
+    async def changing(self, name: str) -> AsyncIterator[None]:
+        """Within it nobody else changes what is served of that name."""
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        self._wanted[name] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._wanted[name] -= 1
+            if not self._wanted[name]:
+                del self._wanted[name], self._locks[name]
+
     async def put(self, model: Served) -> None:
         """Load a model; it takes the place of another version when every worker has it, and not before.
+
+        To be called within :meth:`changing`, as all that follows.
 
         Raises:
             Refusal: it cannot be loaded; what was served of that name is served still.
         """
-        async with self._lock(model.name):
-            old = self._models.get(model.name)
-            if old is not None and old.key == model.key and old.state == "ready":
-                old.take(model)
-                return
-            goes_on = old is not None and old.state == "ready" and old.key != model.key
-            if not goes_on:
-                self._models[model.name] = model
-            try:
-                await self._controller.load(model)
-            except Refusal:
-                if goes_on:
-                    self._controller.drop(model.key)
-                raise
+        old = self._models.get(model.name)
+        if old is not None and old.key == model.key and old.state == "ready":
+            old.take(model)
+            return
+        goes_on = old is not None and old.state == "ready" and old.key != model.key
+        if not goes_on:
             self._models[model.name] = model
-            if old is not None and old.key != model.key:
-                self._retire(old)
-
-    async def drop(self, name: str) -> None:
-        """Serve a model no longer; it stays known."""
-        async with self._lock(name):
-            model = self._models.get(name)
-            if model is not None:
+        try:
+            await self._controller.load(model)
+        except Refusal:
+            if goes_on:
                 self._controller.drop(model.key)
-                model.state, model.reason = "unloaded", ""
+            raise
+        self._models[model.name] = model
+        if old is not None and old.key != model.key:
+            self._retire(old)
 
-    async def remove(self, name: str) -> None:
+    def drop(self, name: str) -> None:
+        """Serve a model no longer; it stays known."""
+        model = self._models.get(name)
+        if model is not None:
+            self._controller.drop(model.key)
+            model.state, model.reason = "unloaded", ""
+
+    def remove(self, name: str) -> None:
         """Know a model no longer."""
-        await self.drop(name)
+        self.drop(name)
         self._models.pop(name, None)
-        self._locks.pop(name, None)
-
-    def _lock(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
 
     def _retire(self, old: Served) -> None:
         task = asyncio.get_running_loop().create_task(self._end(old))

@@ -67,23 +67,31 @@ class Following:
         if changes != self._seen:
             wanted = {each.name: each for each in await self._shelf.ask(self._shelf.models)}
             self._seen = changes
-            for model in wanted.values():
-                self._follow(model)
-            for name in [each.name for each in self._catalogue if each.name not in wanted]:
-                self._later(self._catalogue.remove(name))
+            for name in {*wanted, *(each.name for each in self._catalogue)}:
+                if self._differs(name, wanted.get(name)):
+                    self._later(self._follow(name))
         await self._shelf.tell(list(self._catalogue))
 
-    def _follow(self, model: Served) -> None:
-        there = self._catalogue.get(model.name)
-        if model.residence == "unloaded":
-            if there is None:
-                self._catalogue.note(model)
-            elif there.state != "unloaded":
-                self._later(self._catalogue.drop(model.name))
-        elif there is None or there.key != model.key or there.state in ("unloaded", "failed"):
-            self._later(self._put(model))
-        else:
-            there.take(model)
+    def _differs(self, name: str, model: Served | None) -> bool:
+        there = self._catalogue.get(name)
+        if there is None or model is None or (model.residence == "unloaded") != (there.state == "unloaded"):
+            return True
+        there.take(model)
+        return there.key != model.key or there.state == "failed"
+
+    async def _follow(self, name: str) -> None:
+        async with self._catalogue.changing(name):
+            with contextlib.suppress(Refusal):  # the table cannot be had
+                models = await self._shelf.ask(self._shelf.models)  # anew: a client may have changed it meanwhile
+                model = next((each for each in models if each.name == name), None)
+                if model is None:
+                    self._catalogue.remove(name)
+                elif model.residence != "unloaded":
+                    await self._put(model)
+                elif self._catalogue.get(name) is None:
+                    self._catalogue.note(model)
+                else:
+                    self._catalogue.drop(name)
 
     async def _put(self, model: Served) -> None:
         try:

@@ -150,7 +150,11 @@ class TableShelf:
     async def unwanted(self, name: str) -> None:
         """It is not to be loaded again by itself."""
         if name not in self._files:
-            await self._aside(lambda: self.table.versions(name) and self.table.reside(name, "unloaded"))
+            await self._aside(lambda: self._unwanted(name))
+
+    def _unwanted(self, name: str) -> None:
+        if self.table.versions(name):
+            self.table.reside(name, "unloaded")
 
     # -- what is told ---------------------------------------------------------------------------------
 
