@@ -69,7 +69,7 @@ def add(here: Here, name: str, source: str, version: str | None, **options: Any)
         name,
         version=version or "",
         largest=options["max_batch"] or 0,
-        timeout=options["timeout"] or 0,
+        default_timeout=options["timeout"] or 0,
         residence=residence,
     )
     check_new(new)
@@ -176,7 +176,7 @@ def show(here: Here, name: str) -> Output:
             "yes" if each.chosen else "–",
             _state(each) if each.chosen else "–",
             str(each.largest or "as it says"),
-            f"{each.timeout} µs" if each.timeout else "none",
+            f"{each.default_timeout} µs" if each.default_timeout else "none",
             str(each.grown or "–"),
             _source(each),
         )

@@ -61,6 +61,11 @@ class Following:
                     loop.call_soon_threadsafe(self._woken.set)
                 bells.wait(SLOW_BEAT)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being loaded or given up."""
+        return bool(self._tasks)
+
     async def look(self) -> None:
         """See whether the table wants something else, and tell it how things stand."""
         changes = await self._shelf.ask(self._shelf.table.changes)

@@ -69,7 +69,7 @@ class TableShelf:
             row.name,
             row.version,
             path,
-            timeout=row.timeout,
+            timeout=row.default_timeout,
             largest=row.largest,
             grown=row.grown,
             digest=row.digest,
@@ -92,7 +92,7 @@ class TableShelf:
         config = configuration(name, parameters)
         sent = upload(parameters)
         if sent is not None:
-            new = NewModel(name, version=sent[0], largest=config.largest or 0, timeout=config.timeout or 0)
+            new = NewModel(name, version=sent[0], largest=config.largest or 0, default_timeout=config.timeout or 0)
             return self._uploaded(new, sent[1])
         rows = {each.name: each for each in self.table.chosen()}
         if name in self._files:
@@ -118,7 +118,19 @@ class TableShelf:
         self._store.share([digest])
         return self._served(
             ModelRow(
-                new.name, new.version or "1", digest, len(data), "", new.largest, new.timeout, 1, "loaded", "", "", 0, 0
+                new.name,
+                new.version or "1",
+                digest,
+                len(data),
+                "",
+                new.largest,
+                new.default_timeout,
+                1,
+                "loaded",
+                "",
+                "",
+                0,
+                0,
             )
         )
 
@@ -142,7 +154,7 @@ class TableShelf:
         )
         there = [each for each in self.table.versions(model.name) if each.version == model.version]
         same = there and there[0].chosen and (there[0].digest, there[0].callable) == (new.digest, new.callable)
-        if not same or (there[0].largest, there[0].timeout) != (new.largest, new.timeout):
+        if not same or (there[0].largest, there[0].default_timeout) != (new.largest, new.default_timeout):
             self.table.add(new, replace=True)
         elif there[0].residence != residence:
             self.table.reside(model.name, residence)

@@ -52,7 +52,7 @@ def test_a_version_is_not_overwritten_by_another_unless_that_is_meant(models: Se
     [
         *(NewModel(name, callable="m:f") for name in ("", "a/b", "ä", "a" * 129, "a\n")),
         *(NewModel("a", callable="m:f", version=version) for version in ("x", "-1", "1.0", "²", "9" * 19)),
-        NewModel("a", callable="m:f", timeout=-1),
+        NewModel("a", callable="m:f", default_timeout=-1),
         NewModel("a", callable="m:f", largest=1 << 17),
     ],
 )

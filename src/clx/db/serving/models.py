@@ -26,7 +26,7 @@ class ModelRow(NamedTuple):
         size: bytes.
         callable: ``MODULE:NAME`` of what workers import.
         largest: rows of its largest batch; 0: as the model says.
-        timeout: microseconds that a request has which says nothing; 0: any time.
+        default_timeout: microseconds that a request has which says nothing; 0: any time.
         chosen: 1: it is the version that is served.
         residence: how it is to stand.
         state, reason: how it stood when a server last said so.
@@ -40,7 +40,7 @@ class ModelRow(NamedTuple):
     size: int
     callable: str
     largest: int
-    timeout: int
+    default_timeout: int
     chosen: int
     residence: str
     state: str
@@ -58,7 +58,7 @@ class NewModel(NamedTuple):
     callable: str = ""
     version: str = ""
     largest: int = 0
-    timeout: int = 0
+    default_timeout: int = 0
     residence: Residence = "loaded"
 
 
@@ -141,7 +141,7 @@ def check_new(model: NewModel) -> None:
         )
     if model.version and not VERSION.fullmatch(model.version):
         raise UsageError(f"{model.version[:40]!r} is no version.", "Give a whole number, 18 digits at most.")
-    if not 0 <= model.timeout <= LONGEST_TIMEOUT:
-        raise UsageError(f"No request has {model.timeout} µs.", "Give at most a day; 0: any time.")
+    if not 0 <= model.default_timeout <= LONGEST_TIMEOUT:
+        raise UsageError(f"No request has {model.default_timeout} µs.", "Give at most a day; 0: any time.")
     if not 0 <= model.largest <= LARGEST_BATCH:
         raise UsageError(f"No batch has {model.largest} rows.", f"Give at most {LARGEST_BATCH}; 0: as the model says.")

@@ -17,7 +17,7 @@ serving_models = Table(
     Column("size", Number, nullable=False),
     Column("callable", Text, nullable=False, server_default=_NOTHING),
     Column("largest", Number, nullable=False, server_default=_NONE),
-    Column("timeout", Number, nullable=False, server_default=_NONE),
+    Column("default_timeout", Number, nullable=False, server_default=_NONE),
     Column("chosen", Number, nullable=False, server_default=_NONE),
     Column("residence", Text, nullable=False, server_default=text("'loaded'")),
     Column("state", Text, nullable=False, server_default=text("'unloaded'")),
@@ -29,7 +29,7 @@ serving_models = Table(
     CheckConstraint("(digest = '') <> (callable = '')", name="serving_model_source"),
     CheckConstraint(one_of("residence", "unloaded", "loaded", "warm"), name="serving_model_residence"),
     CheckConstraint(one_of("state", "unloaded", "loading", "ready", "failed"), name="serving_model_state"),
-    CheckConstraint("size >= 0 AND largest >= 0 AND timeout >= 0 AND grown >= 0", name="serving_model_numbers"),
+    CheckConstraint("size >= 0 AND largest >= 0 AND default_timeout >= 0 AND grown >= 0", name="serving_model_numbers"),
     sqlite_with_rowid=False,
 )
 Index("serving_models_chosen", serving_models.c.name, unique=True, **where("chosen = 1"))

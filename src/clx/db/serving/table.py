@@ -26,10 +26,10 @@ _SELECT = f"SELECT {_COLUMNS} FROM serving_models"
 _ALL = f"{_SELECT} ORDER BY name, version"
 _OF = f"{_SELECT} WHERE name = ? ORDER BY version"
 _ENTER = (
-    "INSERT INTO serving_models (name, version, digest, size, callable, largest, timeout, residence, created_at) "
-    "VALUES (:name, :version, :digest, :size, :callable, :largest, :timeout, :residence, :now) "
+    "INSERT INTO serving_models (name, version, digest, size, callable, largest, default_timeout, residence, created_at) "
+    "VALUES (:name, :version, :digest, :size, :callable, :largest, :default_timeout, :residence, :now) "
     "ON CONFLICT (name, version) DO UPDATE SET digest = excluded.digest, size = excluded.size, "
-    "callable = excluded.callable, largest = excluded.largest, timeout = excluded.timeout, "
+    "callable = excluded.callable, largest = excluded.largest, default_timeout = excluded.default_timeout, "
     "residence = excluded.residence, created_at = excluded.created_at, state = 'unloaded', reason = '', grown = 0"
 )
 _UNCHOOSE = "UPDATE serving_models SET chosen = 0 WHERE name = :name AND chosen <> 0 AND version <> :version"

@@ -242,7 +242,7 @@ CREATE TABLE serving_models (
   size INTEGER NOT NULL,
   callable TEXT DEFAULT '' NOT NULL,
   largest INTEGER DEFAULT 0 NOT NULL,
-  timeout INTEGER DEFAULT 0 NOT NULL,
+  default_timeout INTEGER DEFAULT 0 NOT NULL,
   chosen INTEGER DEFAULT 0 NOT NULL,
   residence TEXT DEFAULT 'loaded' NOT NULL,
   state TEXT DEFAULT 'unloaded' NOT NULL,
@@ -254,7 +254,7 @@ CREATE TABLE serving_models (
   CONSTRAINT serving_model_source CHECK ((digest = '') <> (callable = '')),
   CONSTRAINT serving_model_residence CHECK (residence = 'unloaded' OR residence = 'loaded' OR residence = 'warm'),
   CONSTRAINT serving_model_state CHECK (state = 'unloaded' OR state = 'loading' OR state = 'ready' OR state = 'failed'),
-  CONSTRAINT serving_model_numbers CHECK (size >= 0 AND largest >= 0 AND timeout >= 0 AND grown >= 0)
+  CONSTRAINT serving_model_numbers CHECK (size >= 0 AND largest >= 0 AND default_timeout >= 0 AND grown >= 0)
 )
  WITHOUT ROWID;
 

@@ -67,7 +67,8 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no tree of its own: whatever it raises, the file is at fault
-            raise ModelError(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(text.replace(path, "the file")) from None  # where it lies is nobody's business
         self.inputs = [_spec(each) for each in self._session.get_inputs()]
         self.outputs = [_spec(each) for each in self._session.get_outputs()]
         self._names = [each.name for each in self.outputs]

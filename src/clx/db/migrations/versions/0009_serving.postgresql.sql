@@ -5,7 +5,7 @@ CREATE TABLE serving_models (
   size BIGINT NOT NULL,
   callable TEXT COLLATE "C" DEFAULT '' NOT NULL,
   largest BIGINT DEFAULT 0 NOT NULL,
-  timeout BIGINT DEFAULT 0 NOT NULL,
+  default_timeout BIGINT DEFAULT 0 NOT NULL,
   chosen BIGINT DEFAULT 0 NOT NULL,
   residence TEXT COLLATE "C" DEFAULT 'loaded' NOT NULL,
   state TEXT COLLATE "C" DEFAULT 'unloaded' NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE serving_models (
   CONSTRAINT serving_model_source CHECK ((digest = '') <> (callable = '')),
   CONSTRAINT serving_model_residence CHECK (residence = 'unloaded' OR residence = 'loaded' OR residence = 'warm'),
   CONSTRAINT serving_model_state CHECK (state = 'unloaded' OR state = 'loading' OR state = 'ready' OR state = 'failed'),
-  CONSTRAINT serving_model_numbers CHECK (size >= 0 AND largest >= 0 AND timeout >= 0 AND grown >= 0)
+  CONSTRAINT serving_model_numbers CHECK (size >= 0 AND largest >= 0 AND default_timeout >= 0 AND grown >= 0)
 );
 
 CREATE UNIQUE INDEX serving_models_chosen ON serving_models (name) WHERE chosen = 1;
