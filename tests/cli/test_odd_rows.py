@@ -159,9 +159,9 @@ def _fill_pipelines(queue: Queue, n: int) -> None:
     """A pipeline of which one step has ended and another waits, and one that was stopped."""
     steps = tuple(StepDefinition(name, stage, works=({"pipeline": "q"},)) for name, stage in (("a", 1), ("b", 2)))
     config = ConfigDefinition(f"c{n}", "name: c", (PipelineDefinition({"n": n}, steps),) * 2)
-    queue.pipelines.deploy(replace(config, name=f"d{n}", cron="@daily", lives=2))
     _, stopped = queue.pipelines.deploy(config).pipelines
     queue.pipelines.stop([stopped])
+    queue.pipelines.deploy(replace(config, cron="@daily", lives=2))
     work = queue.works.withdraw(Asked(("q",)))
     assert work is not None
     queue.works.update([{**work, "status": "success"}])

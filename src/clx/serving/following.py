@@ -79,6 +79,8 @@ class Following:
 
     def _differs(self, name: str, model: Served | None) -> bool:
         there = self._catalogue.get(name)
+        if there is not None and there.below:  # a worker's own file, of which the table knows nothing
+            return False
         if there is None or model is None or (model.residence == "unloaded") != (there.state == "unloaded"):
             return True
         there.take(model)
@@ -102,6 +104,8 @@ class Following:
         try:
             await self._catalogue.put(model)
         except Refusal as refusal:
+            if refusal.code == "not_ready":  # its worker is to come, or to come again, and loads it then
+                return
             _log.warning("model %s, version %s: %s", model.name, model.version, refusal)
             with contextlib.suppress(Refusal):
                 model.state, model.reason = "failed", refusal.text

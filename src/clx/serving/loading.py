@@ -13,7 +13,7 @@ from clx.db.serving.models import LARGEST_BATCH, LONGEST_TIMEOUT, VERSION
 from clx.serving.failures import Refusal
 
 _FILE = re.compile(r"file:([0-9]{1,18})/model\.onnx")
-_KNOWN = ("config", "unload_dependents")
+_KNOWN = ("config", "path", "unload_dependents")
 _BACKENDS = ("", "onnxruntime", "onnxruntime_onnx")
 _TIMEOUT = "default_timeout_microseconds"
 
@@ -24,10 +24,12 @@ class Configuration(NamedTuple):
     Attributes:
         largest: rows of its largest batch; 1: none.
         timeout: microseconds of a request that says nothing.
+        below: its file below the directories of workers; empty: it is kept here, or sent.
     """
 
     largest: int | None
     timeout: int | None
+    below: str = ""
 
 
 def configuration(name: str, parameters: Mapping[str, Any]) -> Configuration:
@@ -48,9 +50,20 @@ def configuration(name: str, parameters: Mapping[str, Any]) -> Configuration:
     largest = max(1, _whole(config, "max_batch_size", LARGEST_BATCH)) if "max_batch_size" in config else None
     batching = config.get("dynamic_batching")
     queue = batching.get("default_queue_policy") if isinstance(batching, dict) else None
-    if not isinstance(queue, dict) or _TIMEOUT not in queue:
-        return Configuration(largest, None)
-    return Configuration(largest, _whole(queue, _TIMEOUT, LONGEST_TIMEOUT))
+    timeout = _whole(queue, _TIMEOUT, LONGEST_TIMEOUT) if isinstance(queue, dict) and _TIMEOUT in queue else None
+    return Configuration(largest, timeout, _below(parameters, config))
+
+
+def _below(parameters: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The file below the directories of workers that is named: ``path``, there or in the parameters of ``config``."""
+    inside = config.get("parameters")
+    path = inside.get("path") if isinstance(inside, dict) else None
+    if isinstance(path, dict):
+        path = path.get("string_value")
+    path = parameters.get("path", "") if path is None else path
+    if not isinstance(path, str):
+        raise Refusal("malformed", "path is no text")
+    return path
 
 
 def _object(said: Any) -> dict[str, Any]:

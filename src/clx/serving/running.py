@@ -16,9 +16,9 @@ from typing import Any
 from clx.serving.api import Api
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
-from clx.serving.failures import Refusal
 from clx.serving.following import Following
 from clx.serving.http import Connection
+from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
 
 LOOK = 1.0
@@ -34,11 +34,22 @@ class Server:
 
     Args:
         shelf: where models lie.
-        workers: how many processes hold them.
-        modules: of which workers may have models that are code.
+        workers: how many processes of this machine hold them.
+        remote: where workers of other machines wait.
+        token: what those know.
+        modules: of which workers of this machine may have models that are code.
+        tell: is given a line about who comes and goes of them.
     """
 
-    def __init__(self, shelf: TableShelf, workers: int = 1, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        shelf: TableShelf,
+        workers: int = 1,
+        remote: Sequence[Address] = (),
+        token: bytes = b"",
+        modules: Sequence[str] = (),
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller)
         self._shelf = shelf
@@ -47,6 +58,9 @@ class Server:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
+        self._remote = {workers + place: address for place, address in enumerate(remote)}
+        self._token = token
+        self._tell = tell
         self._open: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -74,6 +88,8 @@ class Server:
         for executor in range(self._count):
             await self._start(executor)
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
+        for executor in self._remote:
+            self._later(self._join(executor))
         ready(listening.sockets[0].getsockname()[1])
         looking = loop.create_task(self._look())
         await self._ended.wait()
@@ -88,12 +104,24 @@ class Server:
     def _connection(self) -> Connection:
         return Connection(self._api.handle, self._open)
 
+    async def _load_all(self, executor: int) -> None:
+        """Have a worker that is new hold what others do."""
+        wanted = [each for each in self._controller.models.values() if each.state in ("ready", "loading")]
+        told = [self._controller.load_at(executor, each) for each in wanted]
+        await asyncio.gather(*told, return_exceptions=True)
+
     # -- workers --------------------------------------------------------------------------------------
 
     async def _start(self, executor: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "clx.serving.worker", str(theirs.fileno()), *self._modules]
+            command = [
+                sys.executable,
+                "-m",
+                "clx.serving.worker",
+                str(theirs.fileno()),
+                *(f"--module={each}" for each in self._modules),
+            ]
             started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self._workers[executor] = started
         await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
@@ -103,8 +131,25 @@ class Server:
         if started is not None:
             started.kill()
             started.wait()
-        if not self._ended.is_set():
+        if self._ended.is_set():
+            return
+        if executor in self._remote:
+            self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
+            self._later(self._join(executor))
+        else:
             self._later(self._replace(executor))
+
+    async def _join(self, executor: int) -> None:
+        """Have a worker of another machine as soon as it is there."""
+        address = self._remote[executor]
+        link, met = await reach(address, self._token, self._tell)
+        controller = self._controller
+        await asyncio.get_running_loop().create_connection(lambda: controller.link(executor, str(address)), sock=link)
+        self._tell(
+            f"Worker {address} is there: CLX {met.release}, its clock {met.ahead / 1e6:+.1f} ms "
+            f"(within {met.within / 1e6:.1f})."
+        )
+        await self._load_all(executor)
 
     async def _replace(self, executor: int) -> None:
         now = monotonic()
@@ -114,10 +159,7 @@ class Server:
         if self._ended.is_set():
             return
         await self._start(executor)
-        for model in list(self._controller.models.values()):
-            if model.state in ("ready", "loading"):
-                with contextlib.suppress(Refusal):
-                    await self._controller.load_at(executor, model)
+        await self._load_all(executor)
 
     async def _look(self) -> None:
         while True:
@@ -129,6 +171,8 @@ class Server:
                 started = self._workers.get(executor)
                 if started is not None:
                     started.kill()
+                elif executor in self._controller.links:  # its own machine ends it
+                    self._controller.links[executor].close()
 
     def _later(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(doing)
@@ -151,7 +195,7 @@ class Server:
 
 
 def serve(
-    shelf: TableShelf, host: str, port: int, workers: int, modules: Sequence[str], ready: Callable[[int], None]
+    shelf: TableShelf, server: Callable[[TableShelf], Server], place: Address, ready: Callable[[int], None]
 ) -> None:
     """Serve models until SIGTERM or Ctrl-C.
 
@@ -160,7 +204,7 @@ def serve(
     """
 
     async def run() -> None:
-        await Server(shelf, workers, modules).run(host, port, ready)
+        await server(shelf).run(place.host, place.port, ready)
 
     try:
         if find_spec("uvloop") is None:

@@ -53,6 +53,9 @@ class Served:
         name: of the model.
         version: of it; a text.
         path: its file.
+        below: its file below the directory of each worker; then *path* is empty.
+        digest: SHA-256 of *path*, once a worker of another machine was told of it.
+        size: its bytes, likewise.
         state: how it stands.
         reason: why it has failed.
         timeout: microseconds that a request has which says nothing.
@@ -79,6 +82,7 @@ class Served:
     outputs: list[Spec] = field(default_factory=list)
     batches: bool = False
     grown: int = 0
+    below: str = ""
     digest: str = ""
     size: int = 0
     callable: str = ""
@@ -87,7 +91,7 @@ class Served:
     numbers: Statistics = field(default_factory=Statistics)
 
     def __post_init__(self) -> None:
-        source = self.digest[:16] or self.callable or self.path
+        source = self.digest[:16] or self.callable or self.below or self.path
         self.key = self.key or f"{self.name}/{self.version}/{self.largest}/{source}"
 
     def take(self, other: Served) -> None:

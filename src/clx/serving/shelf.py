@@ -94,6 +94,8 @@ class TableShelf:
         if sent is not None:
             new = NewModel(name, version=sent[0], largest=config.largest or 0, default_timeout=config.timeout or 0)
             return self._uploaded(new, sent[1])
+        if config.below:
+            return Served(name, "1", "", below=config.below, largest=config.largest or 0, timeout=config.timeout or 0)
         rows = {each.name: each for each in self.table.chosen()}
         if name in self._files:
             served = _of_file(name, self._files[name])
