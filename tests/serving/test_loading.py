@@ -23,10 +23,11 @@ from clx.serving.loading import Configuration, configuration, upload
         ({"max_batch_size": "8"}, (8, None)),
         ({"dynamic_batching": {"default_queue_policy": {"default_timeout_microseconds": 5}}}, (None, 5)),
         ({"dynamic_batching": {}}, (None, None)),
+        ({"parameters": {"path": {"string_value": "a/b.onnx"}}}, (None, None, "a/b.onnx")),
     ],
 )
-def test_a_configuration_says_rows_and_microseconds(config: Any, meant: Configuration) -> None:
-    assert configuration("m", {} if config is None else {"config": json.dumps(config)}) == meant
+def test_a_configuration_says_rows_and_microseconds(config: Any, meant: tuple[Any, ...]) -> None:
+    assert configuration("m", {} if config is None else {"config": json.dumps(config)}) == Configuration(*meant)
 
 
 @pytest.mark.parametrize(
