@@ -34,7 +34,7 @@ UNTESTED = {
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
                 "cli.work_wait cli.pipelines cli.pipelines_show "
-                "cli.pipelines_change "
+                "cli.pipelines_change cli.pipelines_work "
             ),
         ),
         (

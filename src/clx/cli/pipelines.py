@@ -12,6 +12,7 @@ from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.pipelines_change import deploy, pause, remove, resume, retry, stop, wait
 from clx.cli.pipelines_show import list_them, ps, show
+from clx.cli.pipelines_work import work
 from clx.cli.terminal import echo
 from clx.errors import EXIT_DONE, EXIT_USAGE
 from clx.visible import visible_line
@@ -122,5 +123,5 @@ def _told(label: str, found: Sequence[Problem]) -> Iterator[str]:
             yield f"  {visible_line(step)}"
 
 
-for each in (deploy, list_them, ps, show, wait, pause, resume, stop, retry, remove):
+for each in (deploy, work, list_them, ps, show, wait, pause, resume, stop, retry, remove):
     command.add_command(each)

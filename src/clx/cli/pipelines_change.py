@@ -11,6 +11,7 @@ import click
 from clx.cli.options import SECONDS, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.pipelines_show import overview
+from clx.cli.pipelines_work import kept, require_functions
 from clx.cli.work_options import There, about_works
 from clx.errors import EXIT_DONE, EXIT_JOB_FAILED, EXIT_TIMEOUT, UsageError
 from clx.settings.problems import shortened
@@ -29,30 +30,38 @@ _timeout = click.option(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--user", metavar="USER", help="Who deploys it, where the file does not say. [default: the login name]")
 @click.option("--wait", "waits", is_flag=True, help="Wait until its pipelines have ended.")
+@click.option("--work", "works", is_flag=True, help="Start the runners of its deployments here, and wait.")
 @_timeout
 @about_works
 @format_option
 @verbose_option()
-def deploy(there: There, file: Path, user: str | None, waits: bool, timeout: float | None) -> Output:
+def deploy(there: There, file: Path, user: str | None, waits: bool, works: bool, timeout: float | None) -> Output:
     """Begin the pipelines of FILE: one for each combination of its matrix.
 
     Nothing has to watch over them: whoever does the last work of a stage puts in those of the next one. The works are
-    done by runners (`clx work run`) and whoever else withdraws works.
+    done by runners (`clx work run`, `clx pipelines work`) and whoever else withdraws works.
 
     \b
     Examples:
       clx pipelines deploy pipeline.yaml
+      clx pipelines deploy pipeline.yaml --work
       clx pipelines deploy pipeline.yaml --wait --timeout 3600
       clx pipelines deploy pipeline.yaml --url http://jobs.example.org:8004
 
     \b
     Exit codes: 0 deployed, with --wait all have succeeded; 1 one has failed or was cancelled; 2 mistakes in the file;
-    4 database error; 124 one has not ended in time.
+    3 no runner can begin; 4 database error; 124 one has not ended in time.
     """
+    from clx.pipelines.deployments import require_any
     from clx.pipelines.document import load
     from clx.pipelines.planning import planned
 
+    if works and timeout is not None:
+        raise UsageError("--work ends with its pipelines, or by Ctrl-C.", "Leave --timeout out.")
     config = load(file)
+    if works:
+        require_functions(there)
+        require_any([config])
     with there.make() as store:
         made = store.pipelines.deploy(planned(config, user=user))
         document = {"config": made.config, "pipelines": made.pipelines}
@@ -61,9 +70,12 @@ def deploy(there: There, file: Path, user: str | None, waits: bool, timeout: flo
             lines.append(f"… and {len(made.pipelines) - 20} more: clx pipelines show {made.config}")
         if not made.pipelines:
             lines.append(visible_line(f"Its pipelines begin by its schedule: {config.schedule}."))
+        if works:
+            kept(there, store.pipelines, [made.config], quiet=False)
+            return waited(store.pipelines, [made.config], 0.0, document, lines)
         if not waits:
             return Output(document, lines)
-        return _waited(store.pipelines, made.pipelines, timeout, document, lines)
+        return waited(store.pipelines, made.pipelines, timeout, document, lines)
 
 
 @click.command("wait")
@@ -87,12 +99,13 @@ def wait(there: There, ids: tuple[str, ...], timeout: float | None) -> Output:
     with there.change() as store:
         if store is None:
             raise _unknown(there, ids)
-        return _waited(store.pipelines, ids, timeout, {}, [])
+        return waited(store.pipelines, ids, timeout, {}, [])
 
 
-def _waited(
+def waited(
     store: Store, ids: Sequence[str], timeout: float | None, document: dict[str, Any], lines: list[str]
 ) -> Output:
+    """Wait for pipelines; what became of them, after *lines*, and the exit code of that."""
     found = store.wait(ids, timeout)
     if any(each["stop"] is None for each in found):
         code = EXIT_TIMEOUT

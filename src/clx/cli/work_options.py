@@ -84,6 +84,12 @@ class There:
         resolved = self._here.resolved
         return resolved.work_url(), resolved.settings.work.token
 
+    def words(self) -> list[str]:
+        """What names the same place to a command that is started here; nothing where the settings do."""
+        if self._url is not None:
+            return ["--url", self._url]
+        return ["--db-path", str(self._here.path)] if self._by_path else []
+
     @property
     def resolved(self) -> Resolved:
         """The settings that hold here."""

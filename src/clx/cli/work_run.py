@@ -32,7 +32,8 @@ class _Run(click.Command):
     """A command of which all words after ``-c`` are a command line of their own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        at = next((index for index, word in enumerate(args) if word in _COMMAND), len(args))
+        options = args[: args.index("--")] if "--" in args else args  # what follows that is no option
+        at = next((index for index, word in enumerate(options) if word in _COMMAND), len(args))
         program = tuple(args[at + 1 :])
         if at < len(args) and not program:
             raise click.UsageError("-c needs a program.", ctx)
@@ -46,6 +47,9 @@ class _Run(click.Command):
 @click.option("-f", "--function", metavar="MODULE.FUNCTION", help="What does them, instead of the word with a dot.")
 @click.option("-c", "--command", "program", metavar="PROGRAM ARG...",
               help="A program that does them, with all words after it; no shell reads them.")  # fmt: skip
+@click.option("--function-of-work", "of_work", is_flag=True,
+              help="What each names itself, as the settings allow; no word is a function.")  # fmt: skip
+@click.option("--lifeline", is_flag=True, hidden=True, help="End when standard input does.")
 @click.option("--site", metavar="SITE", help="Only works of this site.")
 @click.option("--tag", "tags", multiple=True, metavar="TEXT", help="Only works with one of these tags. Repeatable.")
 @click.option("--parent", multiple=True, metavar="ID", help="Only parts of one of these. Repeatable.")
@@ -77,6 +81,7 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
       clx work run detect shop.detect.main
       clx work run detect localise -f shop.steps.main --site aro --lives 100
       clx work run compress -c gzip-one --fast
+      clx work run detect --function-of-work
       clx work run detect --url http://127.0.0.1:8004
 
     \b
@@ -84,16 +89,24 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
     function cannot be imported; 3 its process does not start; 4 database or server error.
     """
     from clx.work.running import commands
+    from clx.workers.functions import end_with_starter
 
     function, program = said["function"], said["program"]
-    pipelines, function = _named(words, function, has_program=program is not None)
+    if said["of_work"]:
+        if function is not None or program is not None:
+            raise UsageError("--function-of-work leaves it to each work.", "Leave -f and -c out, or it.")
+        pipelines = words
+    else:
+        pipelines, function = _named(words, function, has_program=program is not None)
     if program is not None:
         commands.program(program[0])
+    if said["lifeline"]:
+        end_with_starter(gives_up=True)
     settings = there.resolved.settings
     plan = _plan(settings, pipelines, function, said)
     note = _note(quiet=quiet, format_=format_)
     with there.make() as store, _runner(store, settings, plan, note) as runner:
-        if not quiet and format_ == "table":
+        if not quiet and format_ == "table" and not said["lifeline"]:
             echo(f"Works of {', '.join(pipelines)}; Ctrl-C ends this.", err=True)
         runner.run()
 

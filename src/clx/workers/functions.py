@@ -208,8 +208,12 @@ def _check(arguments: argparse.Namespace) -> int:
     return code
 
 
-def end_with_starter() -> None:
-    """End in order once whoever started this process is gone: its end of standard input is closed then."""
+def end_with_starter(*, gives_up: bool = False) -> None:
+    """End in order once whoever started this process is gone: its end of standard input is closed then.
+
+    Args:
+        gives_up: by a second signal at once, so that what it is at is handed back.
+    """
     lifeline = os.dup(0)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)  # the functions of jobs have no business with it
@@ -218,7 +222,8 @@ def end_with_starter() -> None:
     def watch() -> None:
         while os.read(lifeline, 1):
             pass
-        system.interrupt_main_thread(signal.SIGTERM)
+        for number in (signal.SIGTERM, *([signal.SIGINT] if gives_up else [])):  # two of one kind may become one
+            system.interrupt_main_thread(number)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
