@@ -138,7 +138,7 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
-            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
+            "processes with models, links to them: tests/serving/test_contract.py; policies: tests/serving/bench",
             "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
         ),
         (

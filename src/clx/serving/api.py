@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from clx import __version__
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request
+from clx.serving.http import Answer, Reply, Request, Withdraw
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
 from clx.serving.tensors import Tensor
@@ -47,25 +47,27 @@ class Api:
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    def handle(self, request: Request, reply: Reply) -> None:
-        """Answer a request, now or later.
+    def handle(self, request: Request, reply: Reply) -> Withdraw | None:
+        """Answer a request, now or later. Returns what to call if the client is gone before.
 
         Raises:
             Refusal: what it is answered with.
         """
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
-            self._model(request, parts, reply)
-            return
+            return self._model(request, parts, reply)
         path = request.path.rstrip("/")
         if path == "/v2/health/live":
+            _require(request, "GET")
             reply(Answer(200))
         elif path == "/v2/health/ready":
+            _require(request, "GET")
             reply(Answer(200 if self._controller.links and not self.draining else 503))
         elif path == "/v2":
             _require(request, "GET")
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS}))
         elif path == "/v2/models/stats":
+            _require(request, "GET")
             reply(Answer.of({"model_stats": [_statistics(each) for each in self._controller.models.values()]}))
         elif path == "/v2/repository/index":
             _require(request, "POST")
@@ -73,16 +75,18 @@ class Api:
         elif path.startswith("/v2/repository/models/"):
             self._repository(request, parts, reply)
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     # -- a model --------------------------------------------------------------------------------------
 
-    def _model(self, request: Request, parts: list[str], reply: Reply) -> None:
+    def _model(self, request: Request, parts: list[str], reply: Reply) -> Withdraw | None:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
-            self._infer(served, request, reply)
-        elif rest == ["ready"]:
+            return self._infer(served, request, reply)
+        _require(request, "GET")
+        if rest == ["ready"]:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
@@ -92,7 +96,8 @@ class Api:
                 raise _not_ready(served)
             reply(Answer.of(_config(served) if rest else served.metadata()))
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     def _served(self, parts: list[str]) -> tuple[Served, list[str]]:
         """The model that a path names, and what stands behind it."""
@@ -106,11 +111,11 @@ class Api:
             rest = rest[2:]
         return served, [each for each in rest if each]
 
-    def _infer(self, served: Served, request: Request, reply: Reply) -> None:
+    def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         said = request.headers.get(b"inference-header-content-length")
-        if said is not None and not said.isdigit():
+        if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
         asked = inference(request.body, None if said is None else int(said))
 
@@ -129,7 +134,7 @@ class Api:
                 header = b"inference-header-content-length: %d\r\n" % size
                 reply(Answer(200, body, header, b"application/octet-stream"))
 
-        self._controller.infer(served, asked, request.arrived, result)
+        return self._controller.infer(served, asked, request.arrived, result)
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -150,7 +155,7 @@ class Api:
     def _repository(self, request: Request, parts: list[str], reply: Reply) -> None:
         _require(request, "POST")
         if len(parts) != 6 or parts[5] not in ("load", "unload"):
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise Refusal("unknown", f"there is no {request.path[:200]} here")
         if not NAME.fullmatch(parts[4]):
             raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
         said = parsed(request.body) if request.body else {}
@@ -182,9 +187,14 @@ class Api:
         task.add_done_callback(self._tasks.discard)
 
 
+def _no_such_path(request: Request) -> Refusal:
+    return Refusal("unknown", f"there is no {request.path[:200]} here")
+
+
 def _require(request: Request, method: str) -> None:
-    if request.method != method:
-        raise Refusal("malformed", f"{request.path} is asked with {method}")
+    if request.method != method and (method, request.method) != ("GET", "HEAD"):
+        allow = "GET, HEAD" if method == "GET" else method
+        raise Refusal("method", f"{request.path[:200]} is asked with {method}", allow=allow)
 
 
 def _not_ready(served: Served) -> Refusal:
@@ -192,14 +202,20 @@ def _not_ready(served: Served) -> Refusal:
 
 
 def _config(served: Served) -> dict[str, Any]:
+    """As Triton tells it: where a model takes batches, dimensions are those of a row."""
     said = served.metadata()
+    row = 1 if served.batches else 0
+
+    def tensors(those: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"][row:]} for e in those]
+
     return {
         "name": served.name,
         "platform": said["platform"],
         "backend": "onnxruntime",
-        "max_batch_size": served.largest if served.batches else 0,
-        "input": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["inputs"]],
-        "output": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["outputs"]],
+        "max_batch_size": served.most_rows if served.batches else 0,
+        "input": tensors(said["inputs"]),
+        "output": tensors(said["outputs"]),
     }
 
 
@@ -227,7 +243,9 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_miss": nothing,
         },
         "batch_stats": [],
+        "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,
+        "withdrawn": numbers.withdrawn,
         "kept_rate": numbers.success.count / answered if answered else 1.0,
     }

@@ -17,7 +17,7 @@ from typing import Any
 from clx.serving.api import Api, Shelf
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Connection
+from clx.serving.http import Connection, Connections
 from clx.serving.served import Served
 
 LOOK = 1.0
@@ -42,7 +42,7 @@ class Server:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
-        self._open: set[Connection] = set()
+        self._open = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
