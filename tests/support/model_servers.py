@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
+import psutil
+import tritonclient.http
 from onnx import TensorProto, helper, numpy_helper
+from tests.support.scene import until
 
 
 def write_model(path: Path, *, rows: str | int = "n", inside: int = 8, seed: int = 1) -> Path:
@@ -72,6 +75,41 @@ def write_graph(
     return path
 
 
+def write_slow_model(path: Path) -> Path:
+    """``n`` of [1] to ``y`` of [1], which is the same: after so many turns of a loop."""
+    turn = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes_on"]),
+            helper.make_node("Add", ["done", "one"], ["one_more"]),
+        ],
+        "turn",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("done", TensorProto.INT64, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("one_more", TensorProto.INT64, [1]),
+        ],
+        [helper.make_tensor("one", TensorProto.INT64, [1], [1])],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Squeeze", ["n"], ["turns"]),
+            helper.make_node("Loop", ["turns", "", "zero"], ["y"], body=turn),
+        ],
+        "slow",
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [1])],
+        [helper.make_tensor("zero", TensorProto.INT64, [1], [0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, str(path))
+    return path
+
+
 def write_twins(path: Path, datatypes: Sequence[str], shape: Sequence[str | int]) -> Path:
     """Each input ``in_DATATYPE`` comes out as ``out_DATATYPE``."""
     return write_graph(
@@ -79,40 +117,6 @@ def write_twins(path: Path, datatypes: Sequence[str], shape: Sequence[str | int]
         [helper.make_node("Identity", [f"in_{each}"], [f"out_{each}"]) for each in datatypes],
         {f"in_{each}": (each, shape) for each in datatypes},
         {f"out_{each}": (each, shape) for each in datatypes},
-    )
-
-
-def write_slow(path: Path) -> Path:
-    """As many products of matrices as ``n`` says, in ``y`` what came of them: it takes as long as one wants."""
-    size = 64
-    body = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["a_in", "w"], ["product"]),
-            helper.make_node("Tanh", ["product"], ["a_out"]),
-            helper.make_node("Identity", ["go_in"], ["go_out"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go_in", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("a_in", TensorProto.FLOAT, [size, size]),
-        ],
-        [
-            helper.make_tensor_value_info("go_out", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("a_out", TensorProto.FLOAT, [size, size]),
-        ],
-        [numpy_helper.from_array(np.eye(size, dtype=np.float32), "w")],
-    )
-    start = numpy_helper.from_array(np.ones((size, size), np.float32))
-    return write_graph(
-        path,
-        [
-            helper.make_node("Constant", [], ["a"], value=start),
-            helper.make_node("Squeeze", ["n"], ["times"]),
-            helper.make_node("Loop", ["times", "", "a"], ["y"], body=body),
-        ],
-        {"n": ("INT64", [1])},
-        {"y": ("FP32", [size, size])},
     )
 
 
@@ -146,3 +150,35 @@ def model_server(directory: Path, *arguments: str) -> Iterator[Served]:
 
 
 Serve = Callable[..., Served]
+Start = Callable[..., Served]
+
+
+def asked_slow(turns: int) -> list[Any]:
+    """What the model of :func:`write_slow_model` takes."""
+    made = tritonclient.http.InferInput("n", [1], "INT64")
+    made.set_data_from_numpy(np.array([turns], np.int64))
+    return [made]
+
+
+def infer_slow(address: str, turns: int) -> list[int]:
+    """What the model of :func:`write_slow_model` gives; by a client of its own, as each thread needs one."""
+    with tritonclient.http.InferenceServerClient(address, network_timeout=120) as client:
+        found: list[int] = client.infer("slow", asked_slow(turns)).as_numpy("y").tolist()
+        return found
+
+
+def busy(*listeners: subprocess.Popen[str]) -> psutil.Process:
+    """Waits until a process that one of *listeners* has started, or one of those, computes, and gives it."""
+    before: dict[int, float] = {}
+
+    def look() -> psutil.Process | None:
+        for each in (
+            child for listener in listeners for child in psutil.Process(listener.pid).children(recursive=True)
+        ):
+            with suppress(psutil.NoSuchProcess):
+                spent = each.cpu_times().user
+                if spent > before.setdefault(each.pid, spent) + 0.3:
+                    return each
+        return None
+
+    return cast("psutil.Process", until(look))

@@ -16,6 +16,7 @@ from clx.serving.frames import Spec
 from clx.serving.http import Connection, Connections, Handler
 from clx.serving.served import Served
 from clx.serving.tensors import DATATYPES, Tensor
+from clx.serving.worker.files import Files
 from clx.serving.worker.models import ModelError
 from clx.serving.worker.process import Worker
 
@@ -67,7 +68,7 @@ def thread_of_a_worker() -> Iterator[socket.socket]:
 
     def run() -> None:
         with theirs:
-            Worker(theirs).run()
+            Worker(theirs, Files()).run()
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic_ns, time_ns
+from typing import Any, cast
 
 from clx.serving.estimates import WARM_UPS
 from clx.serving.failures import Refusal
@@ -25,13 +26,16 @@ from clx.serving.frames import (
     LoadFailed,
     Measured,
     Message,
+    Piece,
     Unload,
+    Wanted,
     Warm,
     specs,
     tensors,
 )
 from clx.serving.links import Link
 from clx.serving.protocol import Inference
+from clx.serving.remote import digest_of, piece_of
 from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
 from clx.serving.served import Served, joined, split
 from clx.serving.tensors import Tensor
@@ -40,6 +44,8 @@ Result = Callable[[Sequence[Tensor] | Refusal], None]
 """Is called once: with the outputs, or with why there are none."""
 PAUSE = 0.02
 """Seconds after which a worker that is never free goes on with warm-ups all the same."""
+MOST_DEATHS = 2
+"""Workers that may end while they run a request; then it is not run again."""
 HANG = 30_000_000_000
 """Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
 
@@ -52,6 +58,7 @@ class _Pending(Ticket):
     served: Served | None = None
     result: Result | None = None
     began: int = 0
+    deaths: int = 0  # workers that ended while they ran it
 
 
 class Controller:
@@ -72,14 +79,15 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0
         self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
-        self._warmed: set[int] = set()  # workers that were asked for one
+        self._warmed: dict[int, tuple[str, int]] = {}  # by worker: of what model and size it was asked for some
         self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # -- workers --------------------------------------------------------------------------------------
 
-    def link(self, executor: int) -> Link:
-        """The controller's end of a link to a new worker."""
-        made = self.links[executor] = Link(executor, self._heed, self._gone)
+    def link(self, executor: int, address: str = "") -> Link:
+        """The controller's end of a link to a new worker; *address*: of one on another machine."""
+        made = self.links[executor] = Link(executor, self._heed, self._gone, address)
         self.scheduler.add_executor(executor)
         return made
 
@@ -87,10 +95,10 @@ class Controller:
         now = monotonic_ns()
         del self.links[executor]
         self._warming.pop(executor, None)
-        self._warmed.discard(executor)
+        self._warmed.pop(executor, None)
         batch = self._batch_of.pop(executor, None)
         if batch is not None:
-            del self._batches[batch]
+            _suspect(self._batches.pop(batch).tickets)
         for (where, model), told in list(self._loads.items()):
             if where == executor and not told.done():
                 told.set_exception(Refusal("not_ready", f"the worker that was to hold {model} is gone"))
@@ -110,12 +118,17 @@ class Controller:
             case Measured():
                 self._measured(executor, message)
             case Loaded(model=name):
+                if (executor, name) not in self._loads:  # it was unloaded meanwhile
+                    self.links[executor].send(Unload(name))
+                    return
                 self._note(message)
                 self.scheduler.place(executor, name, message.largest)
                 self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
                 self._warm(executor)
             case LoadFailed(model=name, text=text):
                 self._failed_to_load(executor, name, text)
+            case Wanted():
+                self._later(self._send_piece(executor, message))
             case Hello(pid=pid):
                 self.links[executor].pid = pid
             case _:
@@ -138,18 +151,46 @@ class Controller:
         told = [self.load_at(executor, model) for executor in self.links]
         if not told:
             raise Refusal("not_ready", "there is no worker yet")
-        results = await asyncio.gather(*told, return_exceptions=True)
-        for each in results:
-            if isinstance(each, BaseException):
+        failed = [each for each in await asyncio.gather(*told, return_exceptions=True) if each is not None]
+        for each in failed:
+            if not isinstance(each, Refusal):
                 raise each
+        if failed:
+            raise Refusal(cast("Refusal", failed[0]).code, "; ".join(dict.fromkeys(map(str, failed))))
 
     def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
         """Have a worker hold a model; what comes back is done when it is measured there."""
         told = self._loads.get((executor, model.name))
         if told is None or told.done():
             told = self._loads[executor, model.name] = asyncio.get_running_loop().create_future()
-            self.links[executor].send(Load(model.name, model.path, model.largest))
+            link = self.links[executor]
+            if not link.address or model.below:
+                link.send(Load(model.name, model.below or model.path, model.largest))
+            else:
+                self._later(self._load_by_digest(executor, model))
         return told
+
+    async def _load_by_digest(self, executor: int, model: Served) -> None:
+        if not model.digest:
+            try:
+                model.digest, model.size = await asyncio.to_thread(digest_of, model.path)
+            except OSError as error:
+                self._failed_to_load(executor, model.name, f"{model.path}: {error.strerror or error}")
+                return
+        if executor in self.links:
+            self.links[executor].send(Load(model.name, "", model.largest, {}, model.digest, model.size))
+
+    async def _send_piece(self, executor: int, wanted: Wanted) -> None:
+        model = self.models.get(wanted.model)
+        known = model is not None and model.digest and 0 <= wanted.at < model.size
+        data = await asyncio.to_thread(piece_of, model.path, wanted.at) if model is not None and known else b""
+        if executor in self.links:
+            self.links[executor].send(Piece(wanted.model, wanted.at), [data])
+
+    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def unload(self, name: str) -> None:
         """Have no worker hold a model any more; what waits for it is refused."""
@@ -160,6 +201,10 @@ class Controller:
                 for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
                     _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
                 link.send(Unload(name))
+            told = self._loads.pop((executor, name), None)
+            if told is not None and not told.done():
+                told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
+            self._cool(executor, name)
         self.scheduler.forget(name)
 
     def _note(self, told: Loaded) -> None:
@@ -173,20 +218,24 @@ class Controller:
         """Have a worker go on with warm-ups, if there are any and none is asked for."""
         waiting = self._warming.get(executor)
         if waiting and executor not in self._warmed:
-            self._warmed.add(executor)
+            self._warmed[executor] = waiting[0][:2]
             self.links[executor].send(Warm(*waiting[0]))
 
+    def _cool(self, executor: int, name: str) -> None:
+        """No more warm-ups of a model."""
+        self._warming[executor] = deque(each for each in self._warming.get(executor, ()) if each[0] != name)
+
     def _measured(self, executor: int, told: Measured) -> None:
-        self._warmed.discard(executor)
-        for took in told.runs:
-            self.scheduler.observe(told.model, told.size, took)
+        if self._warmed.pop(executor, None) != (told.model, told.size):
+            raise FrameError("a worker has measured what it was not asked for")
         waiting = self._warming[executor]
-        asked = next((each for each in waiting if each[:2] == (told.model, told.size)), None)
-        if asked is None:  # it has failed meanwhile
+        if not waiting or waiting[0][:2] != (told.model, told.size):  # it is wanted no more
             self._warm(executor)
             return
-        waiting.remove(asked)
-        name, size, left = asked[0], asked[1], asked[2] - len(told.runs)
+        for took in told.runs:
+            self.scheduler.observe(told.model, told.size, took)
+        name, size, left = waiting.popleft()
+        left -= len(told.runs)
         if told.runs and left > 0:
             waiting.append((name, size, left))
         elif told.runs and self.scheduler.may_pay(name, size * 2):
@@ -206,14 +255,18 @@ class Controller:
 
     def _failed_to_load(self, executor: int, name: str, text: str) -> None:
         model = self.models[name]
+        link = self.links.get(executor)
+        if link is not None and link.address:
+            text = f"worker {link.address}: {text}"
         if executor in self.scheduler.holders(name):
             for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
                 _tell(ticket, Refusal("failed", text))
-        model.state, model.reason = "failed", text
-        waiting = self._warming.get(executor, deque())
-        if waiting and waiting[0][0] == name:  # that is what it was asked for; else somebody else's warm-up goes on
-            self._warmed.discard(executor)
-        self._warming[executor] = deque(each for each in waiting if each[0] != name)
+        model.reason = text
+        if not self.scheduler.holders(name):  # who has it goes on
+            model.state = "failed"
+        if self._warmed.get(executor, ("",))[0] == name:  # it was a warm-up that failed
+            del self._warmed[executor]
+        self._cool(executor, name)
         self._warm(executor)
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
@@ -330,6 +383,17 @@ class Controller:
                 ticket.served.numbers.missed += 1
             _tell(ticket, Refusal("missed", "its deadline came before its result"))
         self._watch()
+
+
+def _suspect(tickets: Sequence[Ticket]) -> None:
+    """A worker ended while it ran these: each is run alone from now on, and not for ever."""
+    for each in tickets:
+        if isinstance(each, _Pending) and each.executor is not None:
+            each.deaths += 1
+            each.kind = object()  # nobody else's
+            if each.deaths >= MOST_DEATHS:
+                each.executor = None
+                _tell(each, Refusal("failed", f"{each.deaths} workers have ended while they ran it"))
 
 
 def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:

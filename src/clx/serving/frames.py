@@ -29,12 +29,29 @@ class Spec(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Load(msgspec.Struct, tag="load", array_like=True):
-    """To a worker: hold a model. *path*: a file it can read; *largest*: rows of its largest batch, 0: as it says."""
+    """To a worker: hold a model.
+
+    Attributes:
+        model: its name.
+        path: a file; of a worker of this machine any, of another one below its own directory. Empty: by its digest.
+        largest: rows of its largest batch; 0: as it says.
+        digest: SHA-256 of the file; what the worker does not have, it asks for by :class:`Wanted`.
+        size: bytes of that file.
+    """
 
     model: str
     path: str
     largest: int = 0
     options: dict[str, str] = {}
+    digest: str = ""
+    size: int = 0
+
+
+class Piece(msgspec.Struct, tag="piece", array_like=True):
+    """To a worker: bytes of a file that it wanted, from *at* on, behind the head; none: they cannot be had."""
+
+    model: str
+    at: int
 
 
 class Unload(msgspec.Struct, tag="unload", array_like=True):
@@ -57,6 +74,13 @@ class Infer(msgspec.Struct, tag="infer", array_like=True):
     batch: int
     model: str
     inputs: list[Spec]
+
+
+class Wanted(msgspec.Struct, tag="wanted", array_like=True):
+    """From a worker that loads a model by its digest: a piece of its file is missing, from *at* on."""
+
+    model: str
+    at: int
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True):
@@ -107,7 +131,7 @@ class Failed(msgspec.Struct, tag="failed", array_like=True):
     text: str
 
 
-Message = Load | Unload | Warm | Infer | Hello | Loaded | LoadFailed | Measured | Done | Failed
+Message = Load | Piece | Unload | Warm | Infer | Wanted | Hello | Loaded | LoadFailed | Measured | Done | Failed
 _encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(Message).decode
 

@@ -19,10 +19,12 @@ class Link(asyncio.Protocol):
         executor: the number of the worker at the other end.
         heed: is called with each frame that comes.
         lost: is called when there is no other end any more.
+        address: of a worker of another machine; empty: it is of this one.
     """
 
-    def __init__(self, executor: int, heed: Heed, lost: Lost) -> None:
+    def __init__(self, executor: int, heed: Heed, lost: Lost, address: str = "") -> None:
         self.executor = executor
+        self.address = address
         self.pid = 0
         self._heed = heed
         self._lost = lost

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,8 @@ from clx.serving.api import Api, Shelf
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.http import Connection, Connections
+from clx.serving.protocol import parsed
+from clx.serving.remote import Address, reach
 from clx.serving.served import Served
 
 LOOK = 1.0
@@ -33,15 +35,28 @@ class Server:
 
     Args:
         shelf: where models lie.
-        workers: how many processes hold them.
+        workers: how many processes of this machine hold them.
+        remote: where workers of other machines wait.
+        token: what those know.
+        tell: is given a line about who comes and goes of them.
     """
 
-    def __init__(self, shelf: Shelf, workers: int = 1) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        workers: int = 1,
+        remote: Sequence[Address] = (),
+        token: bytes = b"",
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self._controller = Controller(self._lost)
         self._api = Api(self._controller, shelf)
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
+        self._remote = {workers + place: address for place, address in enumerate(remote)}
+        self._token = token
+        self._tell = tell
         self._open = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -70,8 +85,12 @@ class Server:
         for executor in range(self._count):
             await self._start(executor)
         for model in models:
+            model.state = "loading"
             self._controller.models[model.name] = model
-            self._later(self._load(model))
+            if self._count:
+                self._later(self._load(model))
+        for executor in self._remote:
+            self._later(self._join(executor))
         ready(listening.sockets[0].getsockname()[1])
         looking = loop.create_task(self._look())
         await self._ended.wait()
@@ -89,6 +108,12 @@ class Server:
         with contextlib.suppress(Refusal):  # it says itself why it is not ready
             await self._controller.load(model)
 
+    async def _load_all(self, executor: int) -> None:
+        """Have a worker that is new hold what others do."""
+        wanted = [each for each in self._controller.models.values() if each.state in ("ready", "loading")]
+        told = [self._controller.load_at(executor, each) for each in wanted]
+        await asyncio.gather(*told, return_exceptions=True)
+
     # -- workers --------------------------------------------------------------------------------------
 
     async def _start(self, executor: int) -> None:
@@ -104,8 +129,25 @@ class Server:
         if started is not None:
             started.kill()
             started.wait()
-        if not self._ended.is_set():
+        if self._ended.is_set():
+            return
+        if executor in self._remote:
+            self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
+            self._later(self._join(executor))
+        else:
             self._later(self._replace(executor))
+
+    async def _join(self, executor: int) -> None:
+        """Have a worker of another machine as soon as it is there."""
+        address = self._remote[executor]
+        link, met = await reach(address, self._token, self._tell)
+        controller = self._controller
+        await asyncio.get_running_loop().create_connection(lambda: controller.link(executor, str(address)), sock=link)
+        self._tell(
+            f"Worker {address} is there: CLX {met.release}, its clock {met.ahead / 1e6:+.1f} ms "
+            f"(within {met.within / 1e6:.1f})."
+        )
+        await self._load_all(executor)
 
     async def _replace(self, executor: int) -> None:
         now = monotonic()
@@ -115,10 +157,7 @@ class Server:
         if self._ended.is_set():
             return
         await self._start(executor)
-        for model in list(self._controller.models.values()):
-            if model.state in ("ready", "loading"):
-                with contextlib.suppress(Refusal):
-                    await self._controller.load_at(executor, model)
+        await self._load_all(executor)
 
     async def _look(self) -> None:
         while True:
@@ -130,6 +169,8 @@ class Server:
                 started = self._workers.get(executor)
                 if started is not None:
                     started.kill()
+                elif executor in self._controller.links:  # its own machine ends it
+                    self._controller.links[executor].close()
 
     def _later(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(doing)
@@ -173,6 +214,9 @@ class Files:
         """
         if any(each.startswith("file:") for each in parameters):
             raise Refusal("malformed", "this server takes no uploads")
+        below = _path_below(parameters)
+        if below:
+            return Served(name, "1", "", below=below)
         if name not in self._files:
             raise Refusal("malformed", f"there is no model {name}")
         return Served(name, "1", str(self._files[name]))
@@ -181,7 +225,24 @@ class Files:
         """It is served again when the server starts anew."""
 
 
-def serve(files: Mapping[str, Path], host: str, port: int, workers: int, ready: Callable[[int], None]) -> None:
+def _path_below(parameters: Mapping[str, Any]) -> str:
+    """The file below the directories of workers that a call to load names: ``path``, there or in its ``config``."""
+    config = parameters.get("config")
+    if isinstance(config, str):
+        said = parsed(config.encode())
+        inside = said.get("parameters") if isinstance(said, dict) else None
+        if isinstance(inside, dict) and "path" in inside:
+            path = inside["path"]
+            parameters = {"path": path.get("string_value") if isinstance(path, dict) else path}
+    path = parameters.get("path", "")
+    if not isinstance(path, str):
+        raise Refusal("malformed", "path is no text")
+    return path
+
+
+def serve(
+    files: Mapping[str, Path], server: Callable[[Files], Server], place: Address, ready: Callable[[int], None]
+) -> None:
     """Serve models of files until SIGTERM or Ctrl-C.
 
     Raises:
@@ -190,7 +251,7 @@ def serve(files: Mapping[str, Path], host: str, port: int, workers: int, ready: 
     shelf = Files(files)
 
     async def run() -> None:
-        await Server(shelf, workers).run(host, port, shelf.models(), ready)
+        await server(shelf).run(place.host, place.port, shelf.models(), ready)
 
     if find_spec("uvloop") is None:
         asyncio.run(run())

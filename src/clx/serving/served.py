@@ -55,6 +55,9 @@ class Served:
         name: of the model.
         version: of it; a text.
         path: its file.
+        below: its file below the directory of each worker; then *path* is empty.
+        digest: SHA-256 of *path*, once a worker of another machine was told of it.
+        size: its bytes, likewise.
         state: how it stands.
         reason: why it has failed.
         timeout: microseconds that a request has which says nothing.
@@ -78,6 +81,9 @@ class Served:
     batches: bool = False
     most_rows: int = 1
     grown: int = 0
+    below: str = ""
+    digest: str = ""
+    size: int = 0
     numbers: Statistics = field(default_factory=Statistics)
 
     def check(self, asked: Inference) -> tuple[int, Hashable]:

@@ -28,13 +28,16 @@ from clx.serving.frames import (
     LoadFailed,
     Measured,
     Message,
+    Piece,
     Reader,
     Unload,
+    Wanted,
     Warm,
     frame,
     specs,
     tensors,
 )
+from clx.serving.worker.files import Files
 from clx.serving.worker.models import Model, ModelError, opened
 
 _READ = 1 << 20
@@ -43,10 +46,17 @@ MOMENT = 2_000_000
 
 
 class Worker:
-    """A worker at a socket; it ends when the other end does."""
+    """A worker at a socket; it ends when the other end does.
 
-    def __init__(self, link: socket.socket) -> None:
+    Args:
+        link: the socket.
+        files: where it finds models.
+    """
+
+    def __init__(self, link: socket.socket, files: Files) -> None:
         self._link = link
+        self._files = files
+        self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._models: dict[str, Model] = {}
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._sending = threading.Lock()
@@ -72,6 +82,8 @@ class Worker:
             self._warm(message)
         elif isinstance(message, Load):
             self._loads.put(message)
+        elif isinstance(message, Piece):
+            self._pieces.put(bytes(rest))
         elif isinstance(message, Unload):
             self._models.pop(message.model, None)
 
@@ -109,7 +121,7 @@ class Worker:
         while True:
             asked = self._loads.get()
             before = _resident()
-            model = _opened(asked)
+            model = self._opened(asked)
             if isinstance(model, ModelError):
                 told: Message = LoadFailed(asked.model, str(model))
             else:
@@ -119,16 +131,19 @@ class Worker:
             with suppress(OSError):  # the other thread sees it, too, and ends
                 self._send(told)
 
+    def _opened(self, asked: Load) -> Model | ModelError:
+        def fetch(at: int) -> bytes:
+            self._send(Wanted(asked.model, at))
+            return self._pieces.get()
 
-def _opened(asked: Load) -> Model | ModelError:
-    try:
-        model = opened(asked.path, asked.largest, asked.options)
-        model.run(model.sample(1))
-    except ModelError as error:
-        return error
-    except Exception as error:  # a model that cannot be read ends nothing but itself
-        return ModelError(f"{type(error).__name__}: {error}")
-    return model
+        try:
+            model = opened(self._files.find(asked, fetch), asked.largest, asked.options)
+            model.run(model.sample(1))
+        except ModelError as error:
+            return error
+        except Exception as error:  # a model that cannot be read ends nothing but itself
+            return ModelError(f"{type(error).__name__}: {error}")
+        return model
 
 
 def _resident() -> int:
