@@ -38,6 +38,10 @@ UNTESTED = {
             ),
         ),
         (
+            "pipelines deployed on a database and a server: held by tests/cli/test_pipelines_run.py",
+            "pipelines.planning pipelines.running remote.pipelines",
+        ),
+        (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
         ),
@@ -134,6 +138,10 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
+            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
+            "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
+        ),
+        (
             "talks to a container engine: tests/workers/executors/docker",
             (
                 "workers.executors.docker.engine workers.executors.docker.network workers.executors.docker.preflight "
@@ -147,7 +155,7 @@ UNTESTED = {
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
-                "server.views.pipelines server.giving"
+                "server.views.pipelines server.giving server.api.pipelines server.wire.pipelines"
             ),
         ),
         (

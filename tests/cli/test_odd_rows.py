@@ -10,6 +10,7 @@ import json
 import sqlite3
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -143,9 +144,10 @@ def _fill_works(queue: Queue, n: int) -> None:
 def _fill_pipelines(queue: Queue, n: int) -> None:
     """A pipeline of which one step has ended and another waits, and one that was stopped."""
     steps = tuple(StepDefinition(name, stage, works=({"pipeline": "q"},)) for name, stage in (("a", 1), ("b", 2)))
-    config = ConfigDefinition(f"c{n}", "name: c", (PipelineDefinition({"n": n}, steps),) * 2, cron="@daily", lives=2)
+    config = ConfigDefinition(f"c{n}", "name: c", (PipelineDefinition({"n": n}, steps),) * 2)
     _, stopped = queue.pipelines.deploy(config).pipelines
     queue.pipelines.stop([stopped])
+    queue.pipelines.deploy(replace(config, cron="@daily", lives=2))
     work = queue.works.withdraw(Asked(("q",)))
     assert work is not None
     queue.works.update([{**work, "status": "success"}])

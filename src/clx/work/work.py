@@ -372,10 +372,8 @@ class Work:
         """A Work as it is stored; what is in it that no Work of this version has is shown as it is."""
         made = cls.__new__(cls)
         object.__setattr__(made, "_where", where)
-        values = {name: document.get(name) for name in FIELDS}
-        for name, field in FIELDS.items():
-            if values[name] is None and name not in _TOLD_BY_ITS_PROGRAM:
-                values[name] = field.usual()
+        values = dict(_USUAL)
+        values.update({name: value for name, value in document.items() if value is not None and name in values})
         made._values = values
         return made
 

@@ -58,7 +58,8 @@ def test_functions_are_found_by_their_path() -> None:
     for target, fact in (
         ("known", "names no function"),
         ("clx.work.fields.knwon", "has no knwon"),
-        ("clx.work.nothing.known", "There is no module"),
+        ("clx.work.nothing.known", "has no nothing"),
+        ("no_such_module.known", "There is no module"),
         ("clx.work.fields.LONGEST_TIMEOUT", "is no function"),
         ("clx.work.fields", "is no function"),
         ("a..b", "names no function"),

@@ -1,0 +1,233 @@
+"""The calls of the Open Inference Protocol, version 2, on a controller."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from clx import __version__
+from clx.serving.controller import Controller
+from clx.serving.failures import Refusal
+from clx.serving.http import Answer, Reply, Request
+from clx.serving.protocol import answer, inference, parsed
+from clx.serving.served import Served
+from clx.serving.tensors import Tensor
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
+
+
+class Shelf(Protocol):
+    """Where models lie."""
+
+    async def wanted(self, name: str, parameters: dict[str, Any]) -> Served:
+        """The model that is to be loaded; with files among *parameters* they become its next version.
+
+        Raises:
+            Refusal: there is none, or what was sent is none.
+        """
+
+    async def unwanted(self, name: str) -> None:
+        """It is not to be loaded again by itself."""
+
+
+class Api:
+    """Requests of HTTP to a controller and back.
+
+    Args:
+        controller: whose models are served.
+        shelf: where models lie.
+    """
+
+    def __init__(self, controller: Controller, shelf: Shelf) -> None:
+        self._controller = controller
+        self._shelf = shelf
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    def handle(self, request: Request, reply: Reply) -> None:
+        """Answer a request, now or later.
+
+        Raises:
+            Refusal: what it is answered with.
+        """
+        parts = request.path.split("/")
+        if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
+            self._model(request, parts, reply)
+            return
+        path = request.path.rstrip("/")
+        if path == "/v2/health/live":
+            reply(Answer(200))
+        elif path == "/v2/health/ready":
+            reply(Answer(200 if self._controller.links and not self.draining else 503))
+        elif path == "/v2":
+            _require(request, "GET")
+            reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS}))
+        elif path == "/v2/models/stats":
+            reply(Answer.of({"model_stats": [_statistics(each) for each in self._controller.models.values()]}))
+        elif path == "/v2/repository/index":
+            _require(request, "POST")
+            reply(Answer.of(self._index(request)))
+        elif path.startswith("/v2/repository/models/"):
+            self._repository(request, parts, reply)
+        else:
+            raise Refusal("unknown", f"there is no {request.path} here")
+
+    # -- a model --------------------------------------------------------------------------------------
+
+    def _model(self, request: Request, parts: list[str], reply: Reply) -> None:
+        served, rest = self._served(parts)
+        if rest == ["infer"]:
+            _require(request, "POST")
+            self._infer(served, request, reply)
+        elif rest == ["ready"]:
+            ready = served.state == "ready" and not self.draining
+            reply(Answer(200) if ready else Answer.to(_not_ready(served)))
+        elif rest == ["stats"]:
+            reply(Answer.of({"model_stats": [_statistics(served)]}))
+        elif rest in ([], ["config"]):
+            if not served.outputs:
+                raise _not_ready(served)
+            reply(Answer.of(_config(served) if rest else served.metadata()))
+        else:
+            raise Refusal("unknown", f"there is no {request.path} here")
+
+    def _served(self, parts: list[str]) -> tuple[Served, list[str]]:
+        """The model that a path names, and what stands behind it."""
+        name, rest = parts[3], parts[4:]
+        served = self._controller.models.get(name)
+        if served is None:
+            raise Refusal("unknown", f"there is no model {name[:128]}")
+        if rest[:1] == ["versions"] and len(rest) > 1:
+            if rest[1] not in ("", served.version):
+                raise Refusal("unknown", f"model {name} is served in version {served.version}, not {rest[1][:32]}")
+            rest = rest[2:]
+        return served, [each for each in rest if each]
+
+    def _infer(self, served: Served, request: Request, reply: Reply) -> None:
+        if self.draining:
+            raise Refusal("not_ready", "the server is about to end")
+        said = request.headers.get(b"inference-header-content-length")
+        if said is not None and not said.isdigit():
+            raise Refusal("malformed", "Inference-Header-Content-Length is no number")
+        asked = inference(request.body, None if said is None else int(said))
+
+        def result(found: Sequence[Tensor] | Refusal) -> None:
+            if isinstance(found, Refusal):
+                reply(Answer.to(found))
+                return
+            try:
+                size, body = answer(asked, served.name, served.version, found)
+            except Refusal as refusal:
+                reply(Answer.to(refusal))
+                return
+            if size is None:
+                reply(Answer(200, body))
+            else:
+                header = b"inference-header-content-length: %d\r\n" % size
+                reply(Answer(200, body, header, b"application/octet-stream"))
+
+        self._controller.infer(served, asked, request.arrived, result)
+
+    # -- the repository -------------------------------------------------------------------------------
+
+    def _index(self, request: Request) -> list[dict[str, str]]:
+        said = parsed(request.body) if request.body else {}
+        only_ready = isinstance(said, dict) and said.get("ready") is True
+        return [
+            {
+                "name": each.name,
+                "version": each.version,
+                "state": "READY" if each.state == "ready" else "UNAVAILABLE",
+                "reason": each.reason or ("" if each.state == "ready" else each.state),
+            }
+            for each in self._controller.models.values()
+            if each.state == "ready" or not only_ready
+        ]
+
+    def _repository(self, request: Request, parts: list[str], reply: Reply) -> None:
+        _require(request, "POST")
+        if len(parts) != 6 or parts[5] not in ("load", "unload"):
+            raise Refusal("unknown", f"there is no {request.path} here")
+        if not NAME.fullmatch(parts[4]):
+            raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
+        said = parsed(request.body) if request.body else {}
+        if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
+            raise Refusal("malformed", "the body is no object with parameters")
+        parameters = said.get("parameters", {})
+        self._later(self._load(parts[4], parameters) if parts[5] == "load" else self._unload(parts[4]), reply)
+
+    async def _load(self, name: str, parameters: dict[str, Any]) -> None:
+        await self._controller.load(await self._shelf.wanted(name, parameters))
+
+    async def _unload(self, name: str) -> None:
+        if name not in self._controller.models:
+            raise Refusal("unknown", f"there is no model {name}")
+        self._controller.unload(name)
+        await self._shelf.unwanted(name)
+
+    def _later(self, doing: Coroutine[Any, Any, None], reply: Reply) -> None:
+        async def do() -> None:
+            try:
+                await doing
+            except Refusal as refusal:
+                reply(Answer.to(refusal))
+            else:
+                reply(Answer(200))
+
+        task = asyncio.get_running_loop().create_task(do())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _require(request: Request, method: str) -> None:
+    if request.method != method:
+        raise Refusal("malformed", f"{request.path} is asked with {method}")
+
+
+def _not_ready(served: Served) -> Refusal:
+    return Refusal("not_ready", f"model {served.name} is not ready: {served.reason or served.state}")
+
+
+def _config(served: Served) -> dict[str, Any]:
+    said = served.metadata()
+    return {
+        "name": served.name,
+        "platform": said["platform"],
+        "backend": "onnxruntime",
+        "max_batch_size": served.largest if served.batches else 0,
+        "input": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["inputs"]],
+        "output": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["outputs"]],
+    }
+
+
+def _type(datatype: str) -> str:
+    return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
+
+
+def _statistics(served: Served) -> dict[str, Any]:
+    numbers, nothing = served.numbers, {"count": 0, "ns": 0}
+    answered = numbers.success.count + numbers.missed
+    return {
+        "name": served.name,
+        "version": served.version,
+        "last_inference": numbers.last,
+        "inference_count": numbers.rows,
+        "execution_count": numbers.runs,
+        "inference_stats": {
+            "success": numbers.success.document(),
+            "fail": numbers.fail.document(),
+            "queue": numbers.queue.document(),
+            "compute_input": nothing,
+            "compute_infer": numbers.infer.document(),
+            "compute_output": nothing,
+            "cache_hit": nothing,
+            "cache_miss": nothing,
+        },
+        "batch_stats": [],
+        "refused": numbers.refused,
+        "missed": numbers.missed,
+        "kept_rate": numbers.success.count / answered if answered else 1.0,
+    }
