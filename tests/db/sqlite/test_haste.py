@@ -14,6 +14,7 @@ from clx.db.leases import Lease
 from clx.db.models import NewJob
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver
+from clx.db.sqlite.haste import Hasty
 from clx.db.transaction import Transaction
 from clx.errors import DatabaseBusyError
 
@@ -60,6 +61,7 @@ def test_what_ends_a_step_of_a_pipeline_is_left_to_who_has_time(queue: Queue) ->
 
 def test_a_long_log_is_copied_back_by_who_has_time(queue: Queue) -> None:
     log = queue.database.path.with_name("jobs.db-wal")
+    assert isinstance(queue.database, Hasty)
     with queue.database.at_once():
         for _ in range(12):
             queue.enqueue_many([NewJob("t", {"text": "x" * 4000})] * 100)
