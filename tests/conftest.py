@@ -142,6 +142,7 @@ SLOW = (
     "server/test_serving.py",
     "server/views/test_browser.py",
     "serving/test_client.py",
+    "serving/test_kept.py",
     "server/wire/test_peers.py",
     "work/running/test_runner.py",
 )

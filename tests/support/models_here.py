@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.frames import Spec
 from clx.serving.http import Connection, Handler
@@ -80,13 +81,11 @@ def thread_of_a_worker() -> Iterator[socket.socket]:
         thread.join(30)
 
 
-async def served_by(controller: Controller, ours: socket.socket, *names: str) -> list[Served]:
+async def served_by(controller: Controller, catalogue: Catalogue, ours: socket.socket, *names: str) -> None:
     """Have a worker hold models; their files are looked for by no one."""
     await asyncio.get_running_loop().create_connection(lambda: controller.link(0), sock=ours)
-    models = [Served(name, "1", name) for name in names]
-    for each in models:
-        await controller.load(each)
-    return models
+    for name in names:
+        await catalogue.put(Served(name, "1", name))
 
 
 class Transport:

@@ -68,7 +68,7 @@ class Controller:
     """
 
     def __init__(self, lost: Callable[[int], None] = lambda _executor: None) -> None:
-        self.models: dict[str, Served] = {}
+        self.models: dict[str, Served] = {}  # by key
         self.scheduler = Scheduler()
         self.links: dict[int, Link] = {}
         self._lost = lost
@@ -100,11 +100,13 @@ class Controller:
             _suspect(self._batches.pop(batch).tickets)
         for (where, model), told in list(self._loads.items()):
             if where == executor and not told.done():
-                told.set_exception(Refusal("not_ready", f"the worker that was to hold {model} is gone"))
+                told.set_exception(
+                    Refusal("not_ready", f"the worker that was to hold {model.partition('/')[0]} is gone")
+                )
         for ticket in self.scheduler.remove_executor(now, executor):
             _tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
         for served in self.models.values():
-            if served.state == "ready" and not self.scheduler.holders(served.name):
+            if served.state == "ready" and not self.scheduler.holders(served.key):
                 served.state, served.reason = "loading", "its worker is being replaced"
         self._lost(executor)
         for other in self.links:
@@ -145,7 +147,7 @@ class Controller:
         Raises:
             Refusal: a worker could not.
         """
-        self.models[model.name] = model
+        self.models[model.key] = model
         model.state, model.reason = "loading", ""
         told = [self.load_at(executor, model) for executor in self.links]
         if not told:
@@ -159,12 +161,13 @@ class Controller:
 
     def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
         """Have a worker hold a model; what comes back is done when it is measured there."""
-        told = self._loads.get((executor, model.name))
+        told = self._loads.get((executor, model.key))
         if told is None or told.done():
-            told = self._loads[executor, model.name] = asyncio.get_running_loop().create_future()
+            told = self._loads[executor, model.key] = asyncio.get_running_loop().create_future()
             link = self.links[executor]
-            if not link.address or model.below:
-                link.send(Load(model.name, model.below or model.path, model.largest))
+            if not link.address or model.below or model.callable:
+                options = {"callable": model.callable} if model.callable else {}
+                link.send(Load(model.key, model.below or model.path, model.largest, options))
             else:
                 self._later(self._load_by_digest(executor, model))
         return told
@@ -174,10 +177,10 @@ class Controller:
             try:
                 model.digest, model.size = await asyncio.to_thread(digest_of, model.path)
             except OSError as error:
-                self._failed_to_load(executor, model.name, f"{model.path}: {error.strerror or error}")
+                self._failed_to_load(executor, model.key, f"{model.path}: {error.strerror or error}")
                 return
         if executor in self.links:
-            self.links[executor].send(Load(model.name, "", model.largest, {}, model.digest, model.size))
+            self.links[executor].send(Load(model.key, "", model.largest, {}, model.digest, model.size))
 
     async def _send_piece(self, executor: int, wanted: Wanted) -> None:
         model = self.models.get(wanted.model)
@@ -191,20 +194,23 @@ class Controller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def unload(self, name: str) -> None:
-        """Have no worker hold a model any more; what waits for it is refused."""
-        model = self.models[name]
+    def drop(self, key: str) -> None:
+        """Have no worker hold a model any more; what waits for it is refused, also who waits for it to be loaded."""
+        model = self.models.pop(key, None)
+        if model is None:
+            return
         model.state = "unloaded"
+        name = model.name
         for executor, link in self.links.items():
-            if executor in self.scheduler.holders(name):
-                for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
+            if executor in self.scheduler.holders(key):
+                for ticket in self.scheduler.displace(monotonic_ns(), executor, key):
                     _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
-                link.send(Unload(name))
-            told = self._loads.pop((executor, name), None)
+                link.send(Unload(key))
+            told = self._loads.pop((executor, key), None)
             if told is not None and not told.done():
                 told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
-            self._cool(executor, name)
-        self.scheduler.forget(name)
+            self._cool(executor, key)
+        self.scheduler.forget(key)
 
     def _note(self, told: Loaded) -> None:
         model = self.models[told.model]
@@ -247,13 +253,16 @@ class Controller:
             asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
 
     def _loaded(self, executor: int, name: str) -> None:
-        self.models[name].state = "ready"
+        if name in self.models:
+            self.models[name].state = "ready"
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
             told.set_result(None)
 
     def _failed_to_load(self, executor: int, name: str, text: str) -> None:
-        model = self.models[name]
+        model = self.models.get(name)
+        if model is None:
+            return
         link = self.links.get(executor)
         if link is not None and link.address:
             text = f"worker {link.address}: {text}"
@@ -269,7 +278,7 @@ class Controller:
         self._warm(executor)
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
-            told.set_exception(Refusal("malformed", f"model {name} cannot be loaded: {text}"))
+            told.set_exception(Refusal("malformed", f"model {model.name} cannot be loaded: {text}"))
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -294,7 +303,7 @@ class Controller:
         timeout = asked.timeout or model.timeout
         ticket = _Pending(
             self._number,
-            model.name,
+            model.key,
             arrived,
             arrived + timeout * 1000 if timeout else 0,
             asked.priority or 3,
@@ -417,4 +426,4 @@ def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
         return Refusal("refused_late", "it cannot be answered by its deadline", **more)
     if refused.why == "backlog":
         return Refusal("refused_backlog", "too many requests wait", **more)
-    return Refusal("not_ready", f"model {ticket.model} is not ready yet")
+    return Refusal("not_ready", f"model {ticket.model.partition('/')[0]} is not ready yet")

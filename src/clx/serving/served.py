@@ -64,6 +64,11 @@ class Served:
         outputs: what it gives.
         batches: whether the first dimension counts rows.
         grown: bytes that a worker has grown by when it was loaded there.
+        digest: SHA-256 of its file, where that is known.
+        size: bytes of its file, likewise.
+        callable: ``MODULE:NAME`` of what workers import in place of a file.
+        residence: how it is to stand (:data:`clx.db.serving.models.Residence`).
+        key: what tells it from other versions and other ways to load it.
     """
 
     name: str
@@ -80,7 +85,18 @@ class Served:
     below: str = ""
     digest: str = ""
     size: int = 0
+    callable: str = ""
+    residence: str = "loaded"
+    key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
+
+    def __post_init__(self) -> None:
+        source = self.digest[:16] or self.callable or self.below or self.path
+        self.key = self.key or f"{self.name}/{self.version}/{self.largest}/{source}"
+
+    def take(self, other: Served) -> None:
+        """What can change without loading it anew is as in *other*, which is the same model."""
+        self.timeout, self.residence = other.timeout, other.residence
 
     def check(self, asked: Inference) -> tuple[int, Hashable]:
         """How many rows a request has, and what has to be equal in requests that run together.
@@ -118,7 +134,7 @@ class Served:
         return {
             "name": self.name,
             "versions": [self.version],
-            "platform": "onnxruntime_onnx",
+            "platform": "python" if self.callable else "onnxruntime_onnx",
             "inputs": [_document(each) for each in self.inputs.values()],
             "outputs": [_document(each) for each in self.outputs],
         }
