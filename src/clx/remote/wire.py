@@ -7,7 +7,6 @@ them matter here.
 from __future__ import annotations
 
 import http.client
-import select
 import socket
 import ssl
 import threading
@@ -16,8 +15,9 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 from urllib.parse import SplitResult
+
+from urllib3.util import wait_for_read
 
 CONNECT_TIME = 10.0
 """Seconds within which a connection must be made."""
@@ -139,7 +139,7 @@ class Wire:
                 connection = self._free.pop()  # the one that was used last
             except IndexError:
                 return self._connect()
-            if not _is_readable(connection):  # else the server has closed it, or said what nobody asked for
+            if not wait_for_read(connection, 0):  # else the server has closed it, or said what nobody asked for
                 return connection
             connection.close()
 
@@ -181,11 +181,3 @@ def _close_all(connections: deque[socket.socket]) -> None:
     while connections:
         with suppress(IndexError, OSError):
             connections.pop().close()
-
-
-def _is_readable(connection: socket.socket) -> bool:
-    if hasattr(select, "poll"):
-        poll: Any = select.poll()
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([connection], [], [], 0)[0])
