@@ -31,6 +31,7 @@ _ACKNOWLEDGED = frozenset(
         "deposit",
         "withdraw",
         "update_works",
+        "exchange_works",
         "enter_results",
         "enter_calls",
         "remember_value",
