@@ -425,8 +425,7 @@ def test_what_a_program_holds_when_it_ends_waits_again_at_once(tmp_path: Path) -
 
 def test_what_a_program_that_was_killed_held_goes_to_another_at_once(tmp_path: Path) -> None:
     code = (
-        "import os\nfrom clx import Work\n"
-        "Work('p', retries={}).deposit(); Work.withdraw('p')\nos.kill(os.getpid(), 9)"
+        "import os\nfrom clx import Work\nWork('p', retries={}).deposit(); Work.withdraw('p')\nos.kill(os.getpid(), 9)"
     )
     for retries in (2, 1):
         command = [sys.executable, "-c", code.format(retries)]
