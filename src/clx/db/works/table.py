@@ -241,6 +241,8 @@ class Works:
         """
         named = {"n": _AT_ONCE, "before": self._before(rested)}
         moved = 0
+        if not self.database.read(sql.MOVABLE, {**named, "n": 1}):  # nobody else has to wait for nothing
+            return moved
         while found := self._write("move_works", lambda tx: len(tx.execute(sql.MOVED, named).fetchall())):
             moved += found
         return moved
