@@ -214,7 +214,7 @@ def _with_everybody(folder: Path, database: Path | str, works: int, net: Network
 
 def _judge(storm: Storm, works: int) -> None:
     """By the table alone, as it lies there."""
-    assert storm.facts("problem") == []
+    assert [" ".join(each) for each in storm.facts("problem")] == []
     with Queue.open(storm.database) as queue:
         assert check(queue.database) == []
         found = [

@@ -10,7 +10,6 @@ from tests.support.clock import SetClock
 from tests.support.workflow import OF_2
 
 from clx import Queue
-from clx.db.works import statements as sql
 from clx.db.works.searching import Search
 from clx.db.works.withdrawing import Asked
 from clx.server.sweeping import RESTED, Sweep
@@ -48,10 +47,11 @@ def test_what_failed_is_tried_again_and_what_has_ended_moves_on(queue: Queue, ma
 def test_a_look_at_many_that_wait_reads_none_of_them_and_keeps_nobody_from_writing(queue: Queue) -> None:
     queue.works.deposit([{**OF_2, "creation": n, "pipeline": f"p-{n % 3}"} for n in range(300)])
     queue.database.connection().execute("ANALYZE")
-    for asked in (sql.MOVABLE, sql.FAILED, sql.OVERDUE):
-        named = {"n": 10, "before": 0, "now": 0} if asked is sql.OVERDUE else {"n": 10, "before": 0}
+    sql = queue.database.sql
+    for asked in (sql.movable_works, sql.failed_works, sql.overdue_works):
+        named = {"n": 10, "before": 0, "now": 0} if asked is sql.overdue_works else {"n": 10, "before": 0}
         plan = [row[3] for row in queue.database.read(f"EXPLAIN QUERY PLAN {asked}", named)]
-        assert any("works_bucket (pipeline=? AND status=?)" in step for step in plan), plan
+        assert any("works_bucket (pipeline=? AND status=?)" in step for step in plan), "\n".join(plan)
         assert not [step for step in plan if step.startswith(("SCAN w", "SCAN j"))], plan
     with contextlib.closing(sqlite3.connect(queue.database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

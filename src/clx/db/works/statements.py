@@ -57,14 +57,24 @@ LEAVE_BUCKET = "UPDATE works SET in_bucket = 0 WHERE job_id = ?"
 LEAVE_RESULTS = "UPDATE works SET in_results = 0 WHERE job_id = ?"
 ENTER_RESULTS = "UPDATE works SET in_results = 1 WHERE job_id = ? AND in_results = 0 RETURNING job_id"
 _PIPELINES = (
-    "WITH RECURSIVE p (name) AS (SELECT min(pipeline) FROM works WHERE in_bucket = 1 UNION ALL "
-    "SELECT (SELECT min(w.pipeline) FROM works w WHERE w.in_bucket = 1 AND w.pipeline > p.name) "
+    "WITH RECURSIVE p (name) AS (SELECT min(pipeline) FROM works {index} WHERE in_bucket = 1 UNION ALL "
+    "SELECT (SELECT min(w.pipeline) FROM works w {index} WHERE w.in_bucket = 1 AND w.pipeline > p.name) "
     "FROM p WHERE p.name IS NOT NULL) "
 )
 """The pipelines that have works in their buckets: a look into the index for each, however many works wait there."""
-_IN_BUCKETS = "FROM p CROSS JOIN works w {more}WHERE w.in_bucket = 1 AND w.pipeline = p.name AND w.status "
+
+
+def _in_buckets(*statuses: str, more: str = "") -> str:
+    """The works in buckets of some statuses, each looked for by itself: among them those that wait are not read."""
+    wanted = " UNION ALL ".join(f"SELECT '{each}' AS status" for each in statuses)
+    return (
+        f"{_PIPELINES}SELECT w.job_id FROM p CROSS JOIN ({wanted}) s CROSS JOIN works w {{index}} {more}"
+        "WHERE w.in_bucket = 1 AND w.pipeline = p.name AND w.status = s.status "
+    )
+
+
 MOVABLE = (
-    f"{_PIPELINES}SELECT w.job_id {_IN_BUCKETS.format(more='')}IN ('success', 'failure', 'cancelled') "
+    f"{_in_buckets('success', 'failure', 'cancelled')}"
     "AND (w.status <> 'failure' OR w.attempt >= w.retries) AND (w.stop IS NULL OR w.stop <= :before) LIMIT :n"
 )
 MOVED = f"UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN ({MOVABLE}) RETURNING job_id"
@@ -101,11 +111,11 @@ STATUS_OF_ALL = (
 BUCKETS = f"{_PIPELINES}SELECT name FROM p WHERE name IS NOT NULL ORDER BY name"
 RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
-    f"{_PIPELINES}SELECT w.job_id {_IN_BUCKETS.format(more='')}= 'failure' AND w.attempt < w.retries "
+    f"{_in_buckets('failure')}AND w.attempt < w.retries "
     "AND (w.stop IS NULL OR w.stop <= :before) ORDER BY w.job_id LIMIT :n"
 )
 OVERDUE = (
-    f"{_PIPELINES}SELECT w.job_id {_IN_BUCKETS.format(more='JOIN jobs j ON j.id = w.job_id ')}= 'running' "
+    f"{_in_buckets('running', more='CROSS JOIN jobs j ')}AND j.id = w.job_id "
     "AND j.state = 'running' AND w.start + j.timeout * 1000 < :now ORDER BY w.job_id LIMIT :n"
 )
 STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
