@@ -108,6 +108,7 @@ QUICK = (
         for name in ("announcing", "asking", "define", "kept", "performing", "readable", "saying", "tree")
     ),
     "server",
+    "serving",
     "settings",
     "workers/executors/test_modes.py",
     "workers/test_functions.py",
@@ -140,6 +141,11 @@ SLOW = (
     "server/test_protocol.py",
     "server/test_serving.py",
     "server/views/test_browser.py",
+    "serving/test_client.py",
+    "serving/test_contract.py",
+    "serving/test_deadlines.py",
+    "serving/test_hostile.py",
+    "serving/test_kept.py",
     "server/wire/test_peers.py",
     "work/running/test_runner.py",
 )

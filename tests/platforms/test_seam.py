@@ -39,6 +39,9 @@ BESIDE = {
     "jobtypes/notebook/execution/kernelapp.py": "runs without CLX, in a kernel that was forked",
     "routines/tasks/keeper.py": "runs only where there is fork: its worker refuses to begin elsewhere",
     "routines/tasks/process.py": "the same: it starts that one",
+    "serving/handshake.py": "keeps a link alive by options that not every system has",
+    "serving/running.py": "gives workers an end of a socket: `clx serve` refuses to begin where that cannot be",
+    "serving/worker/listening.py": "gives workers a connection: `clx serve` refuses to begin where that cannot be",
     "workers/lock_probe.py": "runs in a container, which is Linux",
 }
 """File → why it may ask."""

@@ -80,6 +80,11 @@ def test_the_first_start_makes_a_token_and_shows_it_once(start: Any, tmp_path: P
     assert "server-token" in second.said
     assert second.get("/version", token).status == 200
     assert second.end(signal.SIGINT) == (0, "")
+    file.unlink()
+    third = start()
+    assert "clx server token add NAME" in third.said
+    assert third.get("/version", token).status == 200
+    assert third.end(signal.SIGINT) == (0, "")
 
 
 def test_a_first_token_that_was_revoked_is_made_anew(start: Any, tmp_path: Path) -> None:

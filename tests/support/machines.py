@@ -106,6 +106,11 @@ class Machine:
         _run("ip", "link", "set", self._here, "up" if up else "down")
 
     @property
+    def address(self) -> str:
+        """Where it is reached from here."""
+        return self._address
+
+    @property
     def prefix(self) -> list[str]:
         """What a command begins with that runs there."""
         assert self._init is not None

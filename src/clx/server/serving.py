@@ -173,6 +173,8 @@ def _announced(database: Database, place: Place, *, as_service: bool) -> Iterato
         yield "Nobody has a token yet: clx server token add NAME --role R"
     elif _first(file) and find(valid, _first(file)):
         yield f"Its token is in {file}; others: clx server token add NAME --role R"
+    else:  # the file was removed, or its token revoked; or a server was killed before it had written one
+        yield "No token that it takes is kept here; make one: clx server token add NAME --role R"
 
 
 def _keep(file: Path, text: str) -> None:

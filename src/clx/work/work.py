@@ -19,12 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from clx.db.models import decode
+from clx.db.works.fields import ALIASES, FIELDS, checked, known
 from clx.db.works.models import new_id
 from clx.db.works.searching import Search, conditions
 from clx.db.works.withdrawing import Asked
 from clx.errors import DatabaseError, LostRunError, ServerError, UsageError
 from clx.settings.problems import did_you_mean, shortened
-from clx.work.fields import ALIASES, FIELDS, checked, known
 from clx.work.place import Where, store
 from clx.work.reading import read_entries
 
@@ -233,10 +233,14 @@ class Work:
         """
         self._require_id("updated")
         places = self._store()
-        if not places.update([self.payload])[0]:
+        if self.status == "running":
+            if not places.update([self.payload])[0]:
+                raise self._lost()
+            return True
+        found: Found | None = places.updated(self.payload)
+        if found is None:
             raise self._lost()
-        if self.status != "running":  # what it is now, another run to come, say
-            self.refresh()
+        self._take(found.document)  # what it is now, another run to come, say
         return True
 
     def refresh(self) -> Self:
@@ -372,10 +376,8 @@ class Work:
         """A Work as it is stored; what is in it that no Work of this version has is shown as it is."""
         made = cls.__new__(cls)
         object.__setattr__(made, "_where", where)
-        values = {name: document.get(name) for name in FIELDS}
-        for name, field in FIELDS.items():
-            if values[name] is None and name not in _TOLD_BY_ITS_PROGRAM:
-                values[name] = field.usual()
+        values = dict(_USUAL)
+        values.update({name: value for name, value in document.items() if value is not None and name in values})
         made._values = values
         return made
 

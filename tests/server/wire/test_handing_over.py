@@ -32,7 +32,8 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 @pytest.fixture
 def server(queue: Queue) -> Iterator[Listening]:
-    with listening(queue) as found:
+    with listening(queue, maintains=False) as found:  # whose looks would have the one thread that writes
+        told(ask(found, "/work/withdraw", {"pipeline": "none"}))  # the use of its token is noted
         yield found
 
 

@@ -1,0 +1,193 @@
+"""``clx serve`` and ``clx serve worker``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clx.cli.options import about_database, verbose_option
+from clx.cli.project import Here, open_or_make
+from clx.cli.terminal import echo
+from clx.errors import StartupError, ToolMissingError, UsageError
+from clx.platforms import system
+
+if TYPE_CHECKING:
+    from clx.serving.remote import Address
+
+_EPILOG = """\b
+Examples:
+  clx serve                                           what `clx models` keeps, at http://127.0.0.1:8000
+  clx serve --model digits=model.onnx                 that model, too, for this run only
+  clx serve --model a=a.onnx --model b=b.onnx --workers 2
+  clx serve --model digits=model.onnx --port 0        at a port that is free
+  clx serve --worker gpu1:9000 --worker gpu2:9000 --token-file token --model digits=model.onnx
+                                                      with workers of other machines
+
+\b
+Exit codes: 0 it was ended by Ctrl-C or SIGTERM; 2 usage error; 3 the port is taken, or a package is missing.
+"""
+_WORKER_EPILOG = """\b
+Examples:
+  clx serve worker --listen 10.0.0.7:9000 --token-file token --models /srv/models
+  clx serve worker --listen 127.0.0.1:9000            for controllers of this machine, without a token
+
+\b
+Exit codes: 0 it was ended by Ctrl-C or SIGTERM; 2 usage error; 3 the address cannot be had,
+or a package is missing.
+"""
+_NEEDED = ("onnxruntime", "httptools", "numpy")
+_HERE = ("127.0.0.1", "::1", "localhost")
+_SHORTEST_TOKEN = 16
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class _Named(click.ParamType[tuple[str, Path]]):
+    name = "NAME=FILE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        name, sign, file = str(value).partition("=")
+        if not sign:
+            name, file = Path(name).stem, name
+        path = Path(file)
+        if not path.is_file():
+            self.fail(f"There is no file {file}.", param, ctx)
+        return name, path.resolve()
+
+
+class _At(click.ParamType["Address"]):
+    name = "HOST:PORT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        from clx.serving.remote import Address
+
+        host, _, port = str(value).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is no HOST:PORT.", param, ctx)
+        return Address(host, int(port))
+
+
+@click.group("serve", invoke_without_command=True, epilog=_EPILOG)
+@click.option("--model", "models", type=_Named(), multiple=True, help="Serve this file, too, for this run only.")
+@click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0: any.")
+@click.option("--workers", type=click.IntRange(0, 256), help="Processes with models. [default: 1; 0 with --worker]")
+@click.option(
+    "--worker", "remote", type=_At(), multiple=True, help="A worker of another machine; more by more of them."
+)
+@click.option("--token-file", type=_FILE, metavar="FILE", help="The token that those workers know, too.")
+@about_database
+@verbose_option()
+@click.pass_context
+def command(
+    context: click.Context, /, here: Here, models: tuple[tuple[str, Path], ...], host: str, port: int, **options: Any
+) -> None:
+    """Serve models: each request is answered inside its deadline, or refused at once.
+
+    Those of `clx models`, and what clients of the Open Inference Protocol (tritonclient.http, curl, which work
+    unchanged) upload; all of it is served again at the next start.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    _require_packages()
+    if host not in _HERE:
+        raise UsageError(f"Whoever reaches {host} could use the models.", "Serve this machine: --host 127.0.0.1")
+    from clx.db.serving.models import NAME
+    from clx.db.serving.table import ServingTable
+    from clx.remote.stores import open_store
+    from clx.serving.remote import Address
+    from clx.serving.running import Server, serve
+    from clx.serving.shelf import TableShelf
+
+    for name, _ in models:
+        if not NAME.fullmatch(name):
+            raise UsageError(f"A model cannot be called {name!r}.", "Use A-Z a-z 0-9 . _ -, 128 of them at most.")
+    remote = options["remote"]
+    token = _token(options["token_file"], [each.host for each in remote])
+    count = options["workers"]
+    count = (0 if remote else 1) if count is None else count
+
+    settings = here.resolved.settings
+
+    def server(shelf: TableShelf) -> Server:
+        return Server(shelf, count, remote, token, settings.serving.modules, tell=echo)
+
+    with open_or_make(here.resolved, here.path) as database:
+        store = open_store(database.state.shared / "artifacts", settings.artifacts)
+        shelf = TableShelf(ServingTable(database), store, dict(models))
+        try:
+            serve(
+                shelf, server, Address(host, port), lambda at: echo(f"Serving at http://{host}:{at}; Ctrl-C ends it.")
+            )
+        except OSError as error:
+            raise StartupError(
+                f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
+            ) from None
+    context.exit(0)
+
+
+def _require_packages() -> None:
+    if not system.HAS_LOCAL_SOCKETS:
+        raise StartupError("Models are served on Linux or macOS.", "Use WSL on Windows.")
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ToolMissingError(
+            f"Serving models needs packages that are not installed: {', '.join(missing)}.",
+            "Type: pip install 'clx-build[serving]'",
+        )
+
+
+def _token(file: Path | None, hosts: Sequence[str]) -> bytes:
+    """What a file has, without white space around it; no file will do where only this machine is reached."""
+    if file is None:
+        far = [each for each in hosts if each not in _HERE]
+        if far:
+            raise UsageError(
+                f"Whoever reaches {far[0]} could give or take models: both ends need a token.",
+                "Type: openssl rand -hex 32 > token, copy it, and give both --token-file token",
+            )
+        return b""
+    try:
+        found = file.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Give --token-file a file of yours.") from None
+    if len(found) < _SHORTEST_TOKEN:
+        raise UsageError(
+            f"The token in {file} can be guessed: it has {len(found)} characters.",
+            f"Type: openssl rand -hex 32 > {file}",
+        )
+    return found
+
+
+@command.command("worker", epilog=_WORKER_EPILOG)
+@click.option("--listen", "address", type=_At(), required=True, help="Where it waits; port 0: any that is free.")
+@click.option("--models", type=_DIRECTORY, metavar="DIR", help="Controllers may name files below it.")
+@click.option("--token-file", type=_FILE, metavar="FILE", help="What a controller has to know.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes with models.")
+@verbose_option()
+def worker(address: Address, models: Path | None, token_file: Path | None, workers: int) -> None:
+    """Hold models for a controller of another machine.
+
+    It starts empty, and waits.
+
+    The controller is started there with ``--worker HOST:PORT``, and with the same token. It proves that it knows the
+    token, which never travels. What the two say is not encrypted: let them meet in a network that you trust.
+    """
+    _require_packages()
+    from clx.serving.worker.listening import Listener, listen
+    from clx.tools.finding import cache_root
+
+    token = _token(token_file, [address.host])
+    kept = cache_root() / "serving"
+    listener = Listener(token, kept, None if models is None else models.resolve(), workers, echo)
+    try:
+        listen(address, listener, lambda port: echo(f"Waiting at {address.host}:{port}; Ctrl-C ends it."))
+    except OSError as error:
+        raise StartupError(f"{address} cannot be had: {error.strerror or error}.", "Give another --listen.") from None

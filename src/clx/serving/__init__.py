@@ -1,0 +1,1 @@
+"""Serving: models answer inside a deadline, or refuse at once."""

@@ -1,0 +1,264 @@
+"""The calls of the Open Inference Protocol, version 2, on a controller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from clx import __version__
+from clx.db.serving.models import NAME, VERSION
+from clx.serving.catalogue import Catalogue
+from clx.serving.controller import Controller
+from clx.serving.failures import Refusal
+from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.protocol import answer, inference, parsed
+from clx.serving.served import Served
+from clx.serving.shelf import Shelf
+from clx.serving.tensors import Tensor
+
+ASIDE = 64 << 10
+"""Bytes of a call to load from which on a thread reads it."""
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
+
+
+class Api:
+    """Requests of HTTP to a controller and back.
+
+    Args:
+        controller: what runs models.
+        catalogue: which are served.
+        shelf: where models lie.
+    """
+
+    def __init__(self, controller: Controller, catalogue: Catalogue, shelf: Shelf) -> None:
+        self._controller = controller
+        self._catalogue = catalogue
+        self._shelf = shelf
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    def handle(self, request: Request, reply: Reply) -> Withdraw | None:
+        """Answer a request, now or later. Returns what to call if the client is gone before.
+
+        Raises:
+            Refusal: what it is answered with.
+        """
+        parts = request.path.split("/")
+        if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
+            return self._model(request, parts, reply)
+        path = request.path.rstrip("/")
+        if path == "/v2/health/live":
+            _require(request, "GET")
+            reply(Answer(200))
+        elif path == "/v2/health/ready":
+            _require(request, "GET")
+            reply(Answer(200 if self._controller.links and not self.draining else 503))
+        elif path == "/v2":
+            _require(request, "GET")
+            reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS}))
+        elif path == "/v2/models/stats":
+            _require(request, "GET")
+            reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
+        elif path == "/v2/repository/index":
+            _require(request, "POST")
+            reply(Answer.of(self._index(request)))
+        elif path.startswith("/v2/repository/models/"):
+            self._repository(request, parts, reply)
+        else:
+            raise _no_such_path(request)
+        return None
+
+    # -- a model --------------------------------------------------------------------------------------
+
+    def _model(self, request: Request, parts: list[str], reply: Reply) -> Withdraw | None:
+        served, rest = self._served(parts)
+        if rest == ["infer"]:
+            _require(request, "POST")
+            return self._infer(served, request, reply)
+        _require(request, "GET")
+        if rest == ["ready"]:
+            ready = served.state == "ready" and not self.draining
+            reply(Answer(200) if ready else Answer.to(_not_ready(served)))
+        elif rest == ["stats"]:
+            reply(Answer.of({"model_stats": [_statistics(served)]}))
+        elif rest in ([], ["config"]):
+            if not served.outputs:
+                raise _not_ready(served)
+            reply(Answer.of(_config(served) if rest else served.metadata()))
+        else:
+            raise _no_such_path(request)
+        return None
+
+    def _served(self, parts: list[str]) -> tuple[Served, list[str]]:
+        """The model that a path names, and what stands behind it."""
+        name, rest = parts[3], parts[4:]
+        served = self._catalogue.get(name)
+        if served is None:
+            raise Refusal("unknown", f"there is no model {name[:128]}")
+        if rest[:1] == ["versions"] and len(rest) > 1:
+            if rest[1] not in ("", served.version):
+                raise Refusal("unknown", f"model {name} is served in version {served.version}, not {rest[1][:32]}")
+            rest = rest[2:]
+        return served, [each for each in rest if each]
+
+    def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
+        if self.draining:
+            raise Refusal("not_ready", "the server is about to end")
+        said = request.headers.get(b"inference-header-content-length")
+        if said is not None and not (said.isdigit() and len(said) < 19):
+            raise Refusal("malformed", "Inference-Header-Content-Length is no number")
+        asked = inference(request.body, None if said is None else int(said))
+
+        def result(found: Sequence[Tensor] | Refusal) -> None:
+            if isinstance(found, Refusal):
+                reply(Answer.to(found))
+                return
+            try:
+                size, body = answer(asked, served.name, served.version, found)
+            except Refusal as refusal:
+                reply(Answer.to(refusal))
+                return
+            if size is None:
+                reply(Answer(200, body))
+            else:
+                header = b"inference-header-content-length: %d\r\n" % size
+                reply(Answer(200, body, header, b"application/octet-stream"))
+
+        return self._controller.infer(served, asked, request.arrived, result)
+
+    # -- the repository -------------------------------------------------------------------------------
+
+    def _index(self, request: Request) -> list[dict[str, str]]:
+        said = parsed(request.body) if request.body else {}
+        only_ready = isinstance(said, dict) and said.get("ready") is True
+        return [
+            {
+                "name": each.name,
+                "version": each.version,
+                "state": "READY" if each.state == "ready" else "UNAVAILABLE",
+                "reason": each.reason or ("" if each.state == "ready" else each.state),
+            }
+            for each in self._catalogue
+            if each.state == "ready" or not only_ready
+        ]
+
+    def _repository(self, request: Request, parts: list[str], reply: Reply) -> None:
+        """Load, unload, upload: ``POST …/models/M/load``, ``POST …/models/M/unload``, ``PUT …/models/M/versions/V``."""
+        name, rest = parts[4], parts[5:]
+        if not NAME.fullmatch(name):
+            raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
+        if rest == ["load"]:
+            _require(request, "POST")
+            self._later(self._load(name, request.body), reply)
+        elif rest == ["unload"]:
+            _require(request, "POST")
+            self._later(self._unload(name), reply)
+        elif len(rest) == 2 and rest[0] == "versions":
+            _require(request, "PUT")
+            if not VERSION.fullmatch(rest[1]):
+                raise Refusal("malformed", "a version is a whole number, 18 digits at most")
+            self._later(self._upload(name, rest[1], request.body), reply)
+        else:
+            raise _no_such_path(request)
+
+    async def _load(self, name: str, body: bytes) -> None:
+        said: Any = {}
+        if body:  # a large one would hold up everybody else
+            said = parsed(body) if len(body) < ASIDE else await asyncio.to_thread(parsed, body)
+        if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
+            raise Refusal("malformed", "the body is no object with parameters")
+        await self._put(name, self._shelf.wanted(name, said.get("parameters", {})))
+
+    async def _upload(self, name: str, version: str, body: bytes) -> None:
+        await self._put(name, self._shelf.uploaded(name, version, body))
+
+    async def _put(self, name: str, asked: Coroutine[Any, Any, Served]) -> None:
+        async with self._catalogue.changing(name):
+            model = await asked
+            await self._catalogue.put(model)
+            await self._shelf.loaded(model)
+
+    async def _unload(self, name: str) -> None:
+        if self._catalogue.get(name) is None:
+            raise Refusal("unknown", f"there is no model {name}")
+        async with self._catalogue.changing(name):
+            await self._shelf.unwanted(name)
+            self._catalogue.drop(name)
+
+    def _later(self, doing: Coroutine[Any, Any, None], reply: Reply) -> None:
+        async def do() -> None:
+            try:
+                await doing
+            except Refusal as refusal:
+                reply(Answer.to(refusal))
+            else:
+                reply(Answer(200))
+
+        task = asyncio.get_running_loop().create_task(do())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _no_such_path(request: Request) -> Refusal:
+    return Refusal("unknown", f"there is no {request.path[:200]} here")
+
+
+def _require(request: Request, method: str) -> None:
+    if request.method != method and (method, request.method) != ("GET", "HEAD"):
+        allow = "GET, HEAD" if method == "GET" else method
+        raise Refusal("method", f"{request.path[:200]} is asked with {method}", allow=allow)
+
+
+def _not_ready(served: Served) -> Refusal:
+    return Refusal("not_ready", f"model {served.name} is not ready: {served.reason or served.state}")
+
+
+def _config(served: Served) -> dict[str, Any]:
+    """As Triton tells it: where a model takes batches, dimensions are those of a row."""
+    said = served.metadata()
+    row = 1 if served.batches else 0
+
+    def tensors(those: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"][row:]} for e in those]
+
+    return {
+        "name": served.name,
+        "platform": said["platform"],
+        "backend": "onnxruntime",
+        "max_batch_size": served.most_rows if served.batches else 0,
+        "input": tensors(said["inputs"]),
+        "output": tensors(said["outputs"]),
+    }
+
+
+def _type(datatype: str) -> str:
+    return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
+
+
+def _statistics(served: Served) -> dict[str, Any]:
+    numbers, nothing = served.numbers, {"count": 0, "ns": 0}
+    answered = numbers.success.count + numbers.missed
+    return {
+        "name": served.name,
+        "version": served.version,
+        "last_inference": numbers.last,
+        "inference_count": numbers.rows,
+        "execution_count": numbers.runs,
+        "inference_stats": {
+            "success": numbers.success.document(),
+            "fail": numbers.fail.document(),
+            "queue": numbers.queue.document(),
+            "compute_input": nothing,
+            "compute_infer": numbers.infer.document(),
+            "compute_output": nothing,
+            "cache_hit": nothing,
+            "cache_miss": nothing,
+        },
+        "batch_stats": [],
+        "offered": numbers.offered,
+        "refused": numbers.refused,
+        "missed": numbers.missed,
+        "withdrawn": numbers.withdrawn,
+        "kept_rate": numbers.success.count / answered if answered else 1.0,
+    }

@@ -1,0 +1,442 @@
+"""The controller: it alone decides. Requests go in, answers come out by their deadline; workers do as they are told.
+
+One event loop, no inference in it, no task and no thread for a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic_ns, time_ns
+from typing import Any, cast
+
+from clx.serving.estimates import WARM_UPS
+from clx.serving.failures import Refusal
+from clx.serving.frames import (
+    Done,
+    Failed,
+    FrameError,
+    Hello,
+    Infer,
+    Load,
+    Loaded,
+    LoadFailed,
+    Measured,
+    Message,
+    Piece,
+    Unload,
+    Wanted,
+    Warm,
+    specs,
+    tensors,
+)
+from clx.serving.links import Link
+from clx.serving.protocol import Inference
+from clx.serving.remote import digest_of, piece_of
+from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
+from clx.serving.served import Served, joined, split
+from clx.serving.tensors import Tensor
+
+Result = Callable[[Sequence[Tensor] | Refusal], None]
+"""Is called once: with the outputs, or with why there are none."""
+PAUSE = 0.02
+"""Seconds after which a worker that is never free goes on with warm-ups all the same."""
+MOST_DEATHS = 2
+"""Workers that may end while they run a request; then it is not run again."""
+HANG = 30_000_000_000
+"""Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending(Ticket):
+    """A request whose answer is still to come."""
+
+    asked: Inference | None = None
+    served: Served | None = None
+    result: Result | None = None
+    began: int = 0
+    deaths: int = 0  # workers that ended while they ran it
+
+
+class Controller:
+    """Models, workers, requests.
+
+    Args:
+        lost: is called with the number of a worker that is gone, after its requests were seen to.
+    """
+
+    def __init__(self, lost: Callable[[int], None] = lambda _executor: None) -> None:
+        self.models: dict[str, Served] = {}  # by key
+        self.scheduler = Scheduler()
+        self.links: dict[int, Link] = {}
+        self._lost = lost
+        self._batches: dict[int, Batch] = {}
+        self._batch_of: dict[int, int] = {}
+        self._number = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0
+        self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
+        self._warmed: dict[int, tuple[str, int]] = {}  # by worker: of what model and size it was asked for some
+        self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- workers --------------------------------------------------------------------------------------
+
+    def link(self, executor: int, address: str = "") -> Link:
+        """The controller's end of a link to a new worker; *address*: of one on another machine."""
+        made = self.links[executor] = Link(executor, self._heed, self._gone, address)
+        self.scheduler.add_executor(executor)
+        return made
+
+    def _gone(self, executor: int) -> None:
+        now = monotonic_ns()
+        del self.links[executor]
+        self._warming.pop(executor, None)
+        self._warmed.pop(executor, None)
+        batch = self._batch_of.pop(executor, None)
+        if batch is not None:
+            _suspect(self._batches.pop(batch).tickets)
+        for (where, model), told in list(self._loads.items()):
+            if where == executor and not told.done():
+                told.set_exception(
+                    Refusal("not_ready", f"the worker that was to hold {model.partition('/')[0]} is gone")
+                )
+        for ticket in self.scheduler.remove_executor(now, executor):
+            _tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
+        for served in self.models.values():
+            if served.state == "ready" and not self.scheduler.holders(served.key):
+                served.state, served.reason = "loading", "its worker is being replaced"
+        self._lost(executor)
+        for other in self.links:
+            self._pump(other)
+
+    def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
+        match message:
+            case Done() | Failed():
+                self._ended(executor, message, rest)
+            case Measured():
+                self._measured(executor, message)
+            case Loaded(model=name):
+                if (executor, name) not in self._loads:  # it was unloaded meanwhile
+                    self.links[executor].send(Unload(name))
+                    return
+                self._note(message)
+                self.scheduler.place(executor, name, message.largest)
+                self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
+                self._warm(executor)
+            case LoadFailed(model=name, text=text):
+                self._failed_to_load(executor, name, text)
+            case Wanted():
+                self._later(self._send_piece(executor, message))
+            case Hello(pid=pid):
+                self.links[executor].pid = pid
+            case _:
+                raise FrameError("a worker says what only a controller says")
+
+    def end_hung(self) -> list[int]:
+        """The workers whose batch takes so much longer than expected that they will hardly end; for who ends them."""
+        return self.scheduler.hung(monotonic_ns(), HANG)
+
+    # -- models ---------------------------------------------------------------------------------------
+
+    async def load(self, model: Served) -> None:
+        """Have every worker hold a model; returns when it is measured there.
+
+        Raises:
+            Refusal: a worker could not.
+        """
+        self.models[model.key] = model
+        model.state, model.reason = "loading", ""
+        told = [self.load_at(executor, model) for executor in self.links]
+        if not told:
+            raise Refusal("not_ready", "there is no worker yet")
+        failed = [each for each in await asyncio.gather(*told, return_exceptions=True) if each is not None]
+        for each in failed:
+            if not isinstance(each, Refusal):
+                raise each
+        if failed:
+            raise Refusal(cast("Refusal", failed[0]).code, "; ".join(dict.fromkeys(map(str, failed))))
+
+    def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
+        """Have a worker hold a model; what comes back is done when it is measured there."""
+        told = self._loads.get((executor, model.key))
+        if told is None or told.done():
+            told = self._loads[executor, model.key] = asyncio.get_running_loop().create_future()
+            link = self.links[executor]
+            if not link.address or model.below or model.callable:
+                options = {"callable": model.callable} if model.callable else {}
+                link.send(Load(model.key, model.below or model.path, model.largest, options))
+            else:
+                self._later(self._load_by_digest(executor, model))
+        return told
+
+    async def _load_by_digest(self, executor: int, model: Served) -> None:
+        if not model.digest:
+            try:
+                model.digest, model.size = await asyncio.to_thread(digest_of, model.path)
+            except OSError as error:
+                self._failed_to_load(executor, model.key, f"{model.path}: {error.strerror or error}")
+                return
+        if executor in self.links:
+            self.links[executor].send(Load(model.key, "", model.largest, {}, model.digest, model.size))
+
+    async def _send_piece(self, executor: int, wanted: Wanted) -> None:
+        model = self.models.get(wanted.model)
+        known = model is not None and model.digest and 0 <= wanted.at < model.size
+        data = await asyncio.to_thread(piece_of, model.path, wanted.at) if model is not None and known else b""
+        if executor in self.links:
+            self.links[executor].send(Piece(wanted.model, wanted.at), [data])
+
+    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def drop(self, key: str) -> None:
+        """Have no worker hold a model any more; what waits for it is refused, also who waits for it to be loaded."""
+        model = self.models.pop(key, None)
+        if model is None:
+            return
+        model.state = "unloaded"
+        name = model.name
+        for executor, link in self.links.items():
+            if executor in self.scheduler.holders(key):
+                for ticket in self.scheduler.displace(monotonic_ns(), executor, key):
+                    _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
+                link.send(Unload(key))
+            told = self._loads.pop((executor, key), None)
+            if told is not None and not told.done():
+                told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
+            self._cool(executor, key)
+        self.scheduler.forget(key)
+
+    def _note(self, told: Loaded) -> None:
+        model = self.models[told.model]
+        model.inputs = {each.name: each for each in told.inputs}
+        model.outputs = told.outputs
+        model.batches, model.most_rows = told.largest > 1, told.largest
+        model.grown = max(model.grown, told.grown)
+
+    def _warm(self, executor: int) -> None:
+        """Have a worker go on with warm-ups, if there are any and none is asked for."""
+        waiting = self._warming.get(executor)
+        if waiting and executor not in self._warmed:
+            self._warmed[executor] = waiting[0][:2]
+            self.links[executor].send(Warm(*waiting[0]))
+
+    def _cool(self, executor: int, name: str) -> None:
+        """No more warm-ups of a model."""
+        self._warming[executor] = deque(each for each in self._warming.get(executor, ()) if each[0] != name)
+
+    def _measured(self, executor: int, told: Measured) -> None:
+        if self._warmed.pop(executor, None) != (told.model, told.size):
+            raise FrameError("a worker has measured what it was not asked for")
+        waiting = self._warming[executor]
+        if not waiting or waiting[0][:2] != (told.model, told.size):  # it is wanted no more
+            self._warm(executor)
+            return
+        for took in told.runs:
+            self.scheduler.observe(told.model, told.size, took)
+        name, size, left = waiting.popleft()
+        left -= len(told.runs)
+        if told.runs and left > 0:
+            waiting.append((name, size, left))
+        elif told.runs and self.scheduler.may_pay(name, size * 2):
+            waiting.append((name, size * 2, WARM_UPS))
+        else:
+            self._loaded(executor, name)
+        if self.scheduler.is_free(executor):
+            self._warm(executor)
+        else:  # who waits comes first, but not for ever
+            asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
+
+    def _loaded(self, executor: int, name: str) -> None:
+        if name in self.models:
+            self.models[name].state = "ready"
+        told = self._loads.pop((executor, name), None)
+        if told is not None and not told.done():
+            told.set_result(None)
+
+    def _failed_to_load(self, executor: int, name: str, text: str) -> None:
+        model = self.models.get(name)
+        if model is None:
+            return
+        link = self.links.get(executor)
+        if link is not None and link.address:
+            text = f"worker {link.address}: {text}"
+        if executor in self.scheduler.holders(name):
+            for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
+                _tell(ticket, Refusal("failed", text))
+        model.reason = text
+        if not self.scheduler.holders(name):  # who has it goes on
+            model.state = "failed"
+        if self._warmed.get(executor, ("",))[0] == name:  # it was a warm-up that failed
+            del self._warmed[executor]
+        self._cool(executor, name)
+        self._warm(executor)
+        told = self._loads.pop((executor, name), None)
+        if told is not None and not told.done():
+            told.set_exception(Refusal("malformed", f"model {model.name} cannot be loaded: {text}"))
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> Callable[[], None] | None:
+        """Accept a request, or say at once why not.
+
+        Args:
+            model: what it asks.
+            asked: what was sent.
+            arrived: nanoseconds (monotonic) at which its first byte was read.
+            result: is told what came of it, by its deadline.
+
+        Returns:
+            What to call if nobody waits for it any more; None: it is answered.
+        """
+        if model.state != "ready":
+            result(Refusal("not_ready", f"model {model.name} is not ready: {model.reason or model.state}"))
+            return None
+        try:
+            rows, kind = model.check(asked)
+        except Refusal as refusal:
+            result(refusal)
+            return None
+        self._number += 1
+        model.numbers.offered += 1
+        timeout = asked.timeout or model.timeout
+        ticket = _Pending(
+            self._number,
+            model.key,
+            arrived,
+            arrived + timeout * 1000 if timeout else 0,
+            asked.priority or 3,
+            rows,
+            kind,
+            asked=asked,
+            served=model,
+            result=result,
+        )
+        now = monotonic_ns()
+        found = self.scheduler.offer(now, ticket)
+        if isinstance(found, Refused):
+            model.numbers.refused += 1
+            result(_refusal(found, ticket, now))
+            return None
+        if ticket.deadline:
+            self._watch()
+        self._pump(found)
+        return partial(self._withdraw, ticket)
+
+    def _withdraw(self, ticket: _Pending) -> None:
+        """The client is gone."""
+        if ticket.result is not None and ticket.served is not None:
+            ticket.result = None
+            ticket.served.numbers.withdrawn += 1
+            self.scheduler.withdraw(ticket)
+
+    def _pump(self, executor: int) -> None:
+        now = monotonic_ns()
+        batch = self.scheduler.dispatch(now, executor)
+        if batch is None:
+            return
+        self._number += 1
+        self._batches[self._number] = batch
+        self._batch_of[executor] = self._number
+        waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
+        for each in waiting:
+            each.began = now
+        inputs = joined([each.asked.inputs for each in waiting if each.asked], sum(each.rows for each in waiting))
+        self.links[executor].send(Infer(self._number, batch.model, specs(inputs)), [each.data for each in inputs])
+
+    def _ended(self, executor: int, message: Done | Failed, rest: memoryview) -> None:
+        batch = self._batches.pop(message.batch, None)
+        if batch is None:
+            raise FrameError("a worker speaks of a batch that it was not given")
+        del self._batch_of[executor]
+        now = monotonic_ns()
+        self.scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
+        self._pump(executor)  # first of all: it is to have no rest
+        if isinstance(message, Failed):
+            for each in batch.tickets:
+                _tell(each, Refusal("failed", message.text))
+            return
+        _count(batch, message.took, now)
+        try:
+            parts = split(tensors(message.outputs, rest), [each.rows for each in batch.tickets])
+        except Refusal as refusal:
+            for each in batch.tickets:
+                _tell(each, refusal)
+            return
+        for each, outputs in zip(batch.tickets, parts, strict=True):
+            _tell(each, outputs)
+
+    # -- deadlines ------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """See to it that the next deadline is met, be it with a refusal."""
+        due = self.scheduler.next_deadline()
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        wait = max(0, due - monotonic_ns()) / 1e9
+        self._timer = asyncio.get_running_loop().call_later(wait, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        self._timer = None
+        for ticket in self.scheduler.overdue(monotonic_ns()):
+            if isinstance(ticket, _Pending) and ticket.served is not None and ticket.result is not None:
+                ticket.served.numbers.missed += 1
+            _tell(ticket, Refusal("missed", "its deadline came before its result"))
+        self._watch()
+
+
+def _suspect(tickets: Sequence[Ticket]) -> None:
+    """A worker ended while it ran these: each is run alone from now on, and not for ever."""
+    for each in tickets:
+        if isinstance(each, _Pending) and each.executor is not None:
+            each.deaths += 1
+            each.kind = object()  # nobody else's
+            if each.deaths >= MOST_DEATHS:
+                each.executor = None
+                _tell(each, Refusal("failed", f"{each.deaths} workers have ended while they ran it"))
+
+
+def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
+    """Answer a request that was not answered yet."""
+    if isinstance(ticket, _Pending) and ticket.result is not None:
+        result, ticket.result = ticket.result, None
+        if ticket.served is not None:
+            took = monotonic_ns() - ticket.arrived
+            (ticket.served.numbers.fail if isinstance(what, Refusal) else ticket.served.numbers.success).add(took)
+        result(what)
+
+
+def _count(batch: Batch, took: int, now: int) -> None:
+    first = batch.tickets[0]
+    assert isinstance(first, _Pending)
+    assert first.served is not None
+    numbers = first.served.numbers
+    numbers.runs += 1
+    numbers.rows += sum(each.rows for each in batch.tickets)
+    numbers.last = time_ns() // 1_000_000
+    numbers.infer.add(took * len(batch.tickets), len(batch.tickets))
+    for each in batch.tickets:
+        numbers.queue.add(max(0, now - took - each.arrived))
+
+
+def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
+    more: dict[str, int | float] = {}
+    if refused.finish:
+        more["estimate_us"] = max(0, refused.finish - ticket.arrived) // 1000
+        more["retry_after_s"] = max(0, refused.finish - now) / 1e9
+    if ticket.deadline:
+        more["deadline_us"] = (ticket.deadline - ticket.arrived) // 1000
+    if refused.why == "late":
+        return Refusal("refused_late", "it cannot be answered by its deadline", **more)
+    if refused.why == "backlog":
+        return Refusal("refused_backlog", "too many requests wait", **more)
+    return Refusal("not_ready", f"model {ticket.model.partition('/')[0]} is not ready yet")

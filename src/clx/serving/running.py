@@ -1,0 +1,217 @@
+"""A server of models as a process: its workers, its address, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
+from time import monotonic
+from typing import Any
+
+from clx.serving.api import Api
+from clx.serving.catalogue import Catalogue
+from clx.serving.controller import Controller
+from clx.serving.following import Following
+from clx.serving.http import Connection, Connections
+from clx.serving.remote import Address, reach
+from clx.serving.shelf import TableShelf
+
+LOOK = 1.0
+"""Seconds between two looks at connections and workers."""
+DRAIN = 5.0
+"""Seconds in which what was accepted is still answered at the end."""
+REST = (0.0, 0.5, 2.0, 5.0, 15.0)
+"""Seconds before the next start of a worker that keeps dying."""
+
+
+class Server:
+    """Serves models at an address.
+
+    Args:
+        shelf: where models lie.
+        workers: how many processes of this machine hold them.
+        remote: where workers of other machines wait.
+        token: what those know.
+        modules: of which workers of this machine may have models that are code.
+        tell: is given a line about who comes and goes of them.
+    """
+
+    def __init__(
+        self,
+        shelf: TableShelf,
+        workers: int = 1,
+        remote: Sequence[Address] = (),
+        token: bytes = b"",
+        modules: Sequence[str] = (),
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._controller = Controller(self._lost)
+        self._catalogue = Catalogue(self._controller)
+        self._shelf = shelf
+        self._api = Api(self._controller, self._catalogue, shelf)
+        self._modules = modules
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._deaths: dict[int, list[float]] = {}
+        self._count = workers
+        self._remote = {workers + place: address for place, address in enumerate(remote)}
+        self._token = token
+        self._tell = tell
+        self._open = Connections()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    @property
+    def controller(self) -> Controller:
+        """What decides."""
+        return self._controller
+
+    async def run(self, host: str, port: int, ready: Callable[[int], None]) -> None:
+        """Serve until :meth:`stop` is called.
+
+        Args:
+            host: the address.
+            port: 0: one that is free.
+            ready: is called with the port when the address answers.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(self._connection, host, port, backlog=1024)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        for executor in range(self._count):
+            await self._start(executor)
+        following = loop.create_task(Following(self._shelf, self._catalogue).run())
+        for executor in self._remote:
+            self._later(self._join(executor))
+        ready(listening.sockets[0].getsockname()[1])
+        looking = loop.create_task(self._look())
+        await self._ended.wait()
+        looking.cancel()
+        following.cancel()
+        await self._end(listening)
+
+    def stop(self) -> None:
+        """Answer what was accepted, and end."""
+        self._ended.set()
+
+    def _connection(self) -> Connection:
+        return Connection(self._api.handle, self._open)
+
+    async def _load_all(self, executor: int) -> None:
+        """Have a worker that is new hold what others do."""
+        wanted = [each for each in self._controller.models.values() if each.state in ("ready", "loading")]
+        told = [self._controller.load_at(executor, each) for each in wanted]
+        await asyncio.gather(*told, return_exceptions=True)
+
+    # -- workers --------------------------------------------------------------------------------------
+
+    async def _start(self, executor: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [
+                sys.executable,
+                "-m",
+                "clx.serving.worker",
+                str(theirs.fileno()),
+                *(f"--module={each}" for each in self._modules),
+            ]
+            started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._workers[executor] = started
+        await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
+
+    def _lost(self, executor: int) -> None:
+        started = self._workers.pop(executor, None)
+        if started is not None:
+            started.kill()
+            started.wait()
+        if self._ended.is_set():
+            return
+        if executor in self._remote:
+            self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
+            self._later(self._join(executor))
+        else:
+            self._later(self._replace(executor))
+
+    async def _join(self, executor: int) -> None:
+        """Have a worker of another machine as soon as it is there."""
+        address = self._remote[executor]
+        link, met = await reach(address, self._token, self._tell)
+        controller = self._controller
+        await asyncio.get_running_loop().create_connection(lambda: controller.link(executor, str(address)), sock=link)
+        self._tell(
+            f"Worker {address} is there: CLX {met.release}, its clock {met.ahead / 1e6:+.1f} ms "
+            f"(within {met.within / 1e6:.1f})."
+        )
+        await self._load_all(executor)
+
+    async def _replace(self, executor: int) -> None:
+        now = monotonic()
+        deaths = [each for each in self._deaths.get(executor, []) if now - each < 60]
+        self._deaths[executor] = [*deaths, now]
+        await asyncio.sleep(REST[min(len(deaths), len(REST) - 1)])
+        if self._ended.is_set():
+            return
+        await self._start(executor)
+        await self._load_all(executor)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            now = monotonic()
+            for each in list(self._open):
+                each.look(now)
+            for executor in self._controller.end_hung():
+                started = self._workers.get(executor)
+                if started is not None:
+                    started.kill()
+                elif executor in self._controller.links:  # its own machine ends it
+                    self._controller.links[executor].close()
+
+    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self, listening: asyncio.AbstractServer) -> None:
+        self._api.draining = True
+        listening.close()
+        for each in list(self._open):
+            each.close()
+        until = monotonic() + DRAIN
+        while self._open and monotonic() < until:
+            await asyncio.sleep(0.02)
+        for started in self._workers.values():
+            started.terminate()
+        for started in self._workers.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.wait(5)
+
+
+def serve(
+    shelf: TableShelf, server: Callable[[TableShelf], Server], place: Address, ready: Callable[[int], None]
+) -> None:
+    """Serve models until SIGTERM or Ctrl-C.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+
+    async def run() -> None:
+        await server(shelf).run(place.host, place.port, ready)
+
+    try:
+        if find_spec("uvloop") is None:
+            asyncio.run(run())
+        else:
+            import uvloop
+
+            uvloop.run(run())
+    finally:
+        shelf.close()

@@ -1,0 +1,137 @@
+"""Models of ONNX, run by onnxruntime on one thread each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from clx.serving.frames import Spec
+from clx.serving.tensors import Tensor
+from clx.serving.worker.models import ModelError
+
+RUNTIME = f"onnxruntime {onnxruntime.__version__}"
+_DATATYPES: Final = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+NUMPY: Final = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+_NAMES: Final = {each: name for name, each in NUMPY.items()}
+LARGEST_BATCH = 64
+"""Rows of the largest batch of a model that takes any number."""
+
+
+class OnnxModel:
+    """A model of ONNX.
+
+    Args:
+        path: its file.
+        largest: rows of its largest batch; 0: as many as pay, if its first dimension is free everywhere.
+
+    Raises:
+        ModelError: the file is none, or has inputs that the protocol does not know.
+    """
+
+    def __init__(self, path: str, largest: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no tree of its own: whatever it raises, the file is at fault
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(text.replace(path, "the file")) from None  # where it lies is nobody's business
+        self.inputs = [_spec(each) for each in self._session.get_inputs()]
+        self.outputs = [_spec(each) for each in self._session.get_outputs()]
+        self._names = [each.name for each in self.outputs]
+        takes = all(each.shape[:1] == (-1,) for each in (*self.inputs, *self.outputs))
+        self.largest = (largest or LARGEST_BATCH) if takes and largest != 1 else 1
+
+    def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Run it once.
+
+        Raises:
+            ModelError: it does not take what it was given.
+        """
+        given = {each.name: array_of(each) for each in tensors}
+        try:
+            found = self._session.run(self._names, given)
+        except Exception as error:
+            raise ModelError(str(error).splitlines()[0]) from None
+        return [tensor_of(name, each) for name, each in zip(self._names, found, strict=True)]
+
+    def sample(self, rows: int) -> list[Tensor]:
+        """Inputs to warm it up with: zeros, or ones where a dimension is free."""
+        found = []
+        for each in self.inputs:
+            free = [max(1, size) for size in each.shape]
+            shape = (rows, *free[1:]) if self.largest > 1 and free else tuple(free)
+            if each.datatype == "BYTES":
+                data = b"\0\0\0\0" * prod(shape)
+            else:
+                data = bytes(prod(shape) * NUMPY[each.datatype].itemsize)
+            found.append(Tensor(each.name, each.datatype, shape, data))
+        return found
+
+
+def _spec(said: Any) -> Spec:
+    datatype = _DATATYPES.get(said.type)
+    if datatype is None:
+        raise ModelError(f"{said.name} is of the type {said.type}, which the protocol does not have")
+    return Spec(said.name, datatype, tuple(each if isinstance(each, int) and each > 0 else -1 for each in said.shape))
+
+
+def array_of(tensor: Tensor) -> Any:
+    if tensor.datatype == "BYTES":
+        return np.array(_texts(tensor), dtype=object).reshape(tensor.shape)
+    return np.frombuffer(tensor.data, NUMPY[tensor.datatype]).reshape(tensor.shape)
+
+
+def _texts(tensor: Tensor) -> list[str]:
+    found, at, data = [], 0, memoryview(tensor.data)
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        found.append(str(data[at + 4 : end], "utf-8", "surrogateescape"))
+        at = end
+    return found
+
+
+def tensor_of(name: str, found: Any) -> Tensor:
+    if not isinstance(found, np.ndarray):
+        raise ModelError(f"output {name} is no tensor")
+    if found.dtype == object or found.dtype.kind in "US":
+        texts = [str(each).encode("utf-8", "surrogateescape") for each in found.reshape(-1)]
+        data = b"".join(len(each).to_bytes(4, "little") + each for each in texts)
+        return Tensor(name, "BYTES", found.shape, data)
+    datatype = _NAMES.get(found.dtype.newbyteorder("<") if found.dtype.itemsize > 1 else found.dtype)
+    if datatype is None:
+        raise ModelError(f"output {name} has elements of {found.dtype}")
+    return Tensor(name, datatype, found.shape, found.tobytes())

@@ -1,0 +1,154 @@
+"""A worker: it starts empty, holds the models it is told to, and does one thing after another.
+
+Models are read by a thread of their own, so that what is served meanwhile goes on. Everything else is asked for by the
+controller, warm-ups too, so that all there is to do between two batches is to read from the link.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic_ns
+
+import psutil
+
+from clx.serving.frames import (
+    VERSION,
+    Done,
+    Failed,
+    FrameError,
+    Hello,
+    Infer,
+    Load,
+    Loaded,
+    LoadFailed,
+    Measured,
+    Message,
+    Piece,
+    Reader,
+    Unload,
+    Wanted,
+    Warm,
+    frame,
+    specs,
+    tensors,
+)
+from clx.serving.worker.files import Files
+from clx.serving.worker.models import Model, ModelError, opened
+
+_READ = 1 << 20
+MOMENT = 2_000_000
+"""Nanoseconds after which no more warm-ups are begun until the controller asks again: somebody may be waiting."""
+
+
+class Worker:
+    """A worker at a socket; it ends when the other end does.
+
+    Args:
+        link: the socket.
+        files: where it finds models.
+        modules: of which it may have models that are code.
+    """
+
+    def __init__(self, link: socket.socket, files: Files, modules: Sequence[str] = ()) -> None:
+        self._link = link
+        self._files = files
+        self._modules = modules
+        self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._models: dict[str, Model] = {}
+        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._sending = threading.Lock()
+        self._reader = Reader()
+
+    def run(self) -> None:
+        """Serve until the other end is gone."""
+        threading.Thread(target=self._load_all, daemon=True, name="clx-models").start()
+        with suppress(ConnectionError, FrameError):  # nobody is there to be told
+            self._send(Hello(VERSION, os.getpid(), ""))
+            while data := self._link.recv(_READ):
+                for message, rest in self._reader.feed(data):
+                    self._heed(message, rest)
+
+    def _send(self, message: Message, parts: Sequence[bytes | memoryview] = ()) -> None:
+        with self._sending:
+            self._link.sendall(b"".join(frame(message, parts)))
+
+    def _heed(self, message: Message, rest: memoryview) -> None:
+        if isinstance(message, Infer):
+            self._infer(message, rest)
+        elif isinstance(message, Warm):
+            self._warm(message)
+        elif isinstance(message, Load):
+            self._loads.put(message)
+        elif isinstance(message, Piece):
+            self._pieces.put(bytes(rest))
+        elif isinstance(message, Unload):
+            self._models.pop(message.model, None)
+
+    def _infer(self, asked: Infer, rest: memoryview) -> None:
+        model = self._models.get(asked.model)
+        if model is None:
+            self._send(Failed(asked.batch, f"model {asked.model} is not held here"))
+            return
+        began = monotonic_ns()
+        try:
+            found = model.run(tensors(asked.inputs, rest))
+        except ModelError as error:
+            self._send(Failed(asked.batch, str(error)))
+            return
+        took = monotonic_ns() - began
+        self._send(Done(asked.batch, took, specs(found)), [each.data for each in found])
+
+    def _warm(self, asked: Warm) -> None:
+        model = self._models.get(asked.model)
+        runs: list[int] = []
+        try:
+            sample = model.sample(asked.size) if model is not None else []
+            until = monotonic_ns() + MOMENT
+            while model is not None and len(runs) < asked.times and (not runs or monotonic_ns() < until):
+                began = monotonic_ns()
+                model.run(sample)
+                runs.append(monotonic_ns() - began)
+        except ModelError as error:
+            self._models.pop(asked.model, None)
+            self._send(LoadFailed(asked.model, f"it cannot be run with a batch of {asked.size}: {error}"))
+        else:
+            self._send(Measured(asked.model, asked.size, runs))
+
+    def _load_all(self) -> None:
+        while True:
+            asked = self._loads.get()
+            before = _resident()
+            model = self._opened(asked)
+            if isinstance(model, ModelError):
+                told: Message = LoadFailed(asked.model, str(model))
+            else:
+                self._models[asked.model] = model
+                grown = max(0, _resident() - before)
+                told = Loaded(asked.model, model.inputs, model.outputs, model.largest, grown)
+            with suppress(OSError):  # the other thread sees it, too, and ends
+                self._send(told)
+
+    def _opened(self, asked: Load) -> Model | ModelError:
+        def fetch(at: int) -> bytes:
+            self._send(Wanted(asked.model, at))
+            return self._pieces.get()
+
+        try:
+            path = "" if "callable" in asked.options else self._files.find(asked, fetch)
+            model = opened(path, asked.largest, asked.options, self._modules)
+            model.run(model.sample(1))
+        except ModelError as error:
+            return error
+        except Exception as error:  # a model that cannot be read ends nothing but itself
+            return ModelError(f"{type(error).__name__}: {error}")
+        return model
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(psutil.Process().memory_info().rss)
