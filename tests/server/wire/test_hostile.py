@@ -40,7 +40,7 @@ PLACES = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
     """An empty one of either."""
     where = tmp_path / "jobs.db" if request.param == "sqlite" else request.getfixturevalue("postgresql")
