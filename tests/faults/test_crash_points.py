@@ -145,6 +145,10 @@ _SCENARIOS = {
     "deposit": (_WORKS, "queue.works.deposit([document, document])"),
     "withdraw": (_DEPOSITED, "queue.works.withdraw(Asked(('p',), tags=('x',)), worker=me)"),
     "update_works": (_WITHDRAWN, "queue.works.update([{**work, 'status': 'failure', 'tags': ['z']}])"),
+    "exchange_works": (
+        _WITHDRAWN + "queue.works.deposit([{**document, 'user': 'ada'}])\n",
+        "queue.works.exchange({**work, 'status': 'success'}, Asked(('p',)), worker=me)",
+    ),
     "note_run": (
         _WITHDRAWN + "queue.works.update([{**work, 'status': 'success'}])\n",
         "queue.works.note_run(work['id'], work['run'], stdout='said', peak_memory=1)",

@@ -14,7 +14,7 @@ from typing import Any, cast
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.frames import Spec
-from clx.serving.http import Connection, Handler
+from clx.serving.http import Connection, Connections, Handler
 from clx.serving.served import Served
 from clx.serving.tensors import DATATYPES, Tensor
 from clx.serving.worker.files import Files
@@ -93,7 +93,7 @@ class Transport:
 
     Attributes:
         written: bytes.
-        ended: ``close`` or ``abort``; empty: neither.
+        ended: ``eof``, ``close`` or ``abort``; empty: none of them.
         reading: whether it would hand on what comes.
     """
 
@@ -110,6 +110,12 @@ class Transport:
 
     def close(self) -> None:
         self.ended = self.ended or "close"
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = self.ended or "eof"
 
     def abort(self) -> None:
         self.ended = "abort"
@@ -132,7 +138,7 @@ class Transport:
 
 def connected(handler: Handler, **options: Any) -> tuple[Connection, Transport]:
     """A connection without a network."""
-    connection, transport = Connection(handler, set(), **options), Transport()
+    connection, transport = Connection(handler, Connections(**options)), Transport()
     connection.connection_made(cast("asyncio.Transport", transport))
     return connection, transport
 

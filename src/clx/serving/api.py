@@ -11,7 +11,7 @@ from clx.db.serving.models import NAME, VERSION
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request
+from clx.serving.http import Answer, Reply, Request, Withdraw
 from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
@@ -43,26 +43,28 @@ class Api:
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    def handle(self, request: Request, reply: Reply) -> None:
-        """Answer a request, now or later.
+    def handle(self, request: Request, reply: Reply) -> Withdraw | None:
+        """Answer a request, now or later. Returns what to call if the client is gone before.
 
         Raises:
             Refusal: what it is answered with.
         """
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
-            self._model(request, parts, reply)
-            return
+            return self._model(request, parts, reply)
         path = request.path.rstrip("/")
         if path == "/v2/health/live":
+            _require(request, "GET")
             reply(Answer(200))
         elif path == "/v2/health/ready":
+            _require(request, "GET")
             reply(Answer(200 if self._controller.links and not self.draining else 503))
         elif path == "/v2":
             _require(request, "GET")
             said = {} if self.phases is None else {"phase": self.phases.phase}
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS, **said}))
         elif path == "/v2/models/stats":
+            _require(request, "GET")
             reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
         elif path == "/v2/repository/index":
             _require(request, "POST")
@@ -70,16 +72,18 @@ class Api:
         elif path.startswith("/v2/repository/models/"):
             self._repository(request, parts, reply)
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     # -- a model --------------------------------------------------------------------------------------
 
-    def _model(self, request: Request, parts: list[str], reply: Reply) -> None:
+    def _model(self, request: Request, parts: list[str], reply: Reply) -> Withdraw | None:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
-            self._infer(served, request, reply)
-        elif rest == ["ready"]:
+            return self._infer(served, request, reply)
+        _require(request, "GET")
+        if rest == ["ready"]:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
@@ -89,7 +93,8 @@ class Api:
                 raise _not_ready(served)
             reply(Answer.of(_config(served) if rest else served.metadata()))
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     def _served(self, parts: list[str]) -> tuple[Served, list[str]]:
         """The model that a path names, and what stands behind it."""
@@ -103,13 +108,13 @@ class Api:
             rest = rest[2:]
         return served, [each for each in rest if each]
 
-    def _infer(self, served: Served, request: Request, reply: Reply) -> None:
+    def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         if self.phases is not None:
             self.phases.require_infer()
         said = request.headers.get(b"inference-header-content-length")
-        if said is not None and not said.isdigit():
+        if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
         asked = inference(request.body, None if said is None else int(said))
 
@@ -128,7 +133,7 @@ class Api:
                 header = b"inference-header-content-length: %d\r\n" % size
                 reply(Answer(200, body, header, b"application/octet-stream"))
 
-        self._controller.infer(served, asked, request.arrived, result)
+        return self._controller.infer(served, asked, request.arrived, result)
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ class Api:
                 raise Refusal("malformed", "a version is a whole number, 18 digits at most")
             self._later(self._upload(name, rest[1], request.body), reply)
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
 
     async def _load(self, name: str, body: bytes) -> None:
         said: Any = {}
@@ -214,9 +219,14 @@ class Api:
         task.add_done_callback(self._tasks.discard)
 
 
+def _no_such_path(request: Request) -> Refusal:
+    return Refusal("unknown", f"there is no {request.path[:200]} here")
+
+
 def _require(request: Request, method: str) -> None:
-    if request.method != method:
-        raise Refusal("malformed", f"{request.path} is asked with {method}")
+    if request.method != method and (method, request.method) != ("GET", "HEAD"):
+        allow = "GET, HEAD" if method == "GET" else method
+        raise Refusal("method", f"{request.path[:200]} is asked with {method}", allow=allow)
 
 
 def _not_ready(served: Served) -> Refusal:
@@ -224,14 +234,20 @@ def _not_ready(served: Served) -> Refusal:
 
 
 def _config(served: Served) -> dict[str, Any]:
+    """As Triton tells it: where a model takes batches, dimensions are those of a row."""
     said = served.metadata()
+    row = 1 if served.batches else 0
+
+    def tensors(those: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"][row:]} for e in those]
+
     return {
         "name": served.name,
         "platform": said["platform"],
         "backend": "onnxruntime",
-        "max_batch_size": served.largest if served.batches else 0,
-        "input": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["inputs"]],
-        "output": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["outputs"]],
+        "max_batch_size": served.most_rows if served.batches else 0,
+        "input": tensors(said["inputs"]),
+        "output": tensors(said["outputs"]),
     }
 
 
@@ -259,7 +275,9 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_miss": nothing,
         },
         "batch_stats": [],
+        "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,
+        "withdrawn": numbers.withdrawn,
         "kept_rate": numbers.success.count / answered if answered else 1.0,
     }

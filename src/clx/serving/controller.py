@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Any, cast
 
@@ -222,7 +223,7 @@ class Controller:
         model = self.models[told.model]
         model.inputs = {each.name: each for each in told.inputs}
         model.outputs = told.outputs
-        model.batches = told.largest > 1
+        model.batches, model.most_rows = told.largest > 1, told.largest
         model.grown = max(model.grown, told.grown)
 
     def _warm(self, executor: int) -> None:
@@ -298,7 +299,7 @@ class Controller:
 
     # -- requests -------------------------------------------------------------------------------------
 
-    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> None:
+    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> Callable[[], None] | None:
         """Accept a request, or say at once why not.
 
         Args:
@@ -306,16 +307,20 @@ class Controller:
             asked: what was sent.
             arrived: nanoseconds (monotonic) at which its first byte was read.
             result: is told what came of it, by its deadline.
+
+        Returns:
+            What to call if nobody waits for it any more; None: it is answered.
         """
         if model.state != "ready":
             result(Refusal("not_ready", f"model {model.name} is not ready: {model.reason or model.state}"))
-            return
+            return None
         try:
             rows, kind = model.check(asked)
         except Refusal as refusal:
             result(refusal)
-            return
+            return None
         self._number += 1
+        model.numbers.offered += 1
         timeout = asked.timeout or model.timeout
         ticket = _Pending(
             self._number,
@@ -337,10 +342,18 @@ class Controller:
             told = _refusal(found, ticket, now)
             _log(ticket, told.code, now)
             result(told)
-            return
+            return None
         if ticket.deadline:
             self._watch()
         self._pump(found)
+        return partial(self._withdraw, ticket)
+
+    def _withdraw(self, ticket: _Pending) -> None:
+        """The client is gone."""
+        if ticket.result is not None and ticket.served is not None:
+            ticket.result = None
+            ticket.served.numbers.withdrawn += 1
+            self.scheduler.withdraw(ticket)
 
     def _pump(self, executor: int) -> None:
         now = monotonic_ns()
@@ -404,7 +417,7 @@ class Controller:
     def _end_overdue(self) -> None:
         self._timer = None
         for ticket in self.scheduler.overdue(monotonic_ns()):
-            if isinstance(ticket, _Pending) and ticket.served is not None:
+            if isinstance(ticket, _Pending) and ticket.served is not None and ticket.result is not None:
                 ticket.served.numbers.missed += 1
             _tell(ticket, Refusal("missed", "its deadline came before its result"))
         self._watch()

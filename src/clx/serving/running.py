@@ -20,7 +20,7 @@ from clx.serving.api import Api
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.following import Following
-from clx.serving.http import Connection
+from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
@@ -70,7 +70,7 @@ class Server:
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._open: set[Connection] = set()
+        self._open = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 

@@ -38,8 +38,10 @@ class Statistics:
     fail: Count = field(default_factory=Count)
     queue: Count = field(default_factory=Count)
     infer: Count = field(default_factory=Count)
+    offered: int = 0
     refused: int = 0
     missed: int = 0
+    withdrawn: int = 0
     rows: int = 0
     runs: int = 0
     last: int = 0
@@ -63,6 +65,7 @@ class Served:
         inputs: what it takes, once it is held.
         outputs: what it gives.
         batches: whether the first dimension counts rows.
+        most_rows: of a batch, once it is held.
         grown: bytes that a worker has grown by when it was loaded there.
         digest: SHA-256 of its file, where that is known.
         size: bytes of its file, likewise.
@@ -81,6 +84,7 @@ class Served:
     inputs: dict[str, Spec] = field(default_factory=dict)
     outputs: list[Spec] = field(default_factory=list)
     batches: bool = False
+    most_rows: int = 1
     grown: int = 0
     below: str = ""
     digest: str = ""
