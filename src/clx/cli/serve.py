@@ -236,7 +236,6 @@ def stop(here: Here) -> Output:
     Examples:
       clx serve stop
     """
-    import os
     import signal
 
     from clx.db.serving.table import ServingTable
@@ -249,7 +248,7 @@ def stop(here: Here) -> Output:
     if served is None:
         return Output({"stopped": None}, ["Nothing is served."])
     try:
-        os.kill(served["pid"], signal.SIGTERM)
+        system.send_signal(served["pid"], signal.SIGTERM)
     except OSError as error:
         raise UsageError(f"Process {served['pid']} cannot be told: {error.strerror}.", "Ask who started it.") from None
     return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends."])
