@@ -42,6 +42,10 @@ UNTESTED = {
             "pipelines.planning pipelines.running remote.pipelines",
         ),
         (
+            "runners of deployments: held by tests/cli/test_pipelines_work.py, which starts and kills them",
+            "pipelines.deployments pipelines.runners",
+        ),
+        (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
         ),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -103,3 +104,41 @@ def test_one_object_that_is_deposited_twice_is_two_only_at_once(http):
 def test_who_answers_is_told(http):
     assert http.buckets.info()["server"]["version"]
     assert http.results.info()["server"]["version"]
+
+
+SURVEY = """
+version: "2"
+name: survey
+defaults: {user: tester, site: local}
+pipeline:
+  matrix: {beam: [1, 2]}
+  steps:
+    - {name: shell, stage: 1, work: {command: ["echo", "${{ matrix.beam }}"], retries: 1}}
+    - {name: report, if: always, work: {command: ["echo", "end"], retries: 1}}
+"""
+
+
+def ids_in(told):
+    """The ids that a table shows, in their order."""
+    return list(dict.fromkeys(re.findall(r"\b[0-9a-f]{24}\b", told)))
+
+
+def test_configs_and_pipelines_by_the_commands(tmp_path):
+    file = tmp_path / "survey.yaml"
+    file.write_text(SURVEY, encoding="utf-8")
+    config, *pipelines = ids_in(run("configs", "deploy", str(file)))
+    assert len(pipelines) == 2
+    assert config in run("configs", "ls")
+    assert "survey" in run("configs", "count")
+    assert "survey" in run("configs", "ps", "survey", config)
+    assert set(pipelines) <= set(ids_in(run("pipelines", "ls")))
+    assert "survey" in run("pipelines", "count")
+    assert "running" in run("pipelines", "ps", pipelines[0]).lower()
+    run("configs", "stop", "survey", config)
+    assert Work.withdraw("shell") is None
+    run("configs", "retry", "survey", config)
+    run("run", "shell", "--site", "local", "--lives", "2", "--sleep", "1")
+    run("run", "report", "--site", "local", "--lives", "2", "--sleep", "1")
+    assert "success" in run("pipelines", "ps", pipelines[0]).lower()
+    run("configs", "rm", "survey", config)
+    assert config not in run("configs", "ls")
