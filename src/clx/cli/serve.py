@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli import serve_bench
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
@@ -179,3 +180,6 @@ def worker(address: Address, models: Path | None, token_file: Path | None, worke
         listen(address, listener, lambda port: echo(f"Waiting at {address.host}:{port}; Ctrl-C ends it."))
     except OSError as error:
         raise StartupError(f"{address} cannot be had: {error.strerror or error}.", "Give another --listen.") from None
+
+
+command.add_command(serve_bench.command)
