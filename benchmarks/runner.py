@@ -30,20 +30,25 @@ _THEIRS = 1.0
 """Works a second: it sleeps for a second after each at least."""
 
 
-def rate(queue: Queue, directory: Path, works: int) -> float:
-    """Works a second."""
+def rate(queue: Queue, directory: Path, works: int) -> tuple[float, float]:
+    """Works a second, and milliseconds of CPU for each, of runner and function together."""
     queue.works.deposit([{"pipeline": "warm"}])
     _done(queue, directory, "warm", 1)
     queue.works.deposit([{"pipeline": "nothing"}] * works)
-    return works / (_done(queue, directory, "nothing", works) - _done(queue, directory, "none", 0))
+    seconds, cpu = _done(queue, directory, "nothing", works)
+    of_start, cpu_of_start = _done(queue, directory, "none", 0)
+    return works / (seconds - of_start), 1000 * (cpu - cpu_of_start) / works
 
 
-def _done(queue: Queue, directory: Path, pipeline: str, works: int) -> float:
-    begun = time.perf_counter()
+def _done(queue: Queue, directory: Path, pipeline: str, works: int) -> tuple[float, float]:
+    """Seconds, and seconds of CPU."""
+    begun, before = time.perf_counter(), os.times()
     command = clx("work", "run", pipeline, "steps.nothing", "--until-idle", "-q")
     subprocess.run(command, cwd=directory, check=True, capture_output=True)
+    lasted, after = time.perf_counter() - begun, os.times()
     assert queue.works.status(pipeline)["success"] == works
-    return time.perf_counter() - begun
+    taken = (each - other for each, other in zip(after[2:4], before[2:4], strict=True))
+    return lasted, sum(taken)
 
 
 def latencies(queue: Queue, directory: Path, count: int) -> list[float]:
@@ -74,7 +79,9 @@ def main() -> None:
         (directory / "steps.py").write_text(_STEPS)
         (directory / ".clx").mkdir()
         with Queue.open(directory / ".clx" / "jobs.db") as queue:
-            rate_row("works that do nothing, without the start", rate(queue, directory, arguments.works), _THEIRS, 500)
+            per_second, cpu = rate(queue, directory, arguments.works)
+            rate_row("works that do nothing, without the start", per_second, _THEIRS, 500)
+            print(f"CPU for each: {cpu:.2f} ms")
             found = latencies(queue, directory, arguments.latencies)
     p99 = percentile(found, 0.99)
     print(f"deposit to start, ms: median {percentile(found, 0.5):.1f}, p99 {p99:.1f}, most {found[-1]:.1f}; "

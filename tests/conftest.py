@@ -142,6 +142,10 @@ SLOW = (
     "server/test_serving.py",
     "server/views/test_browser.py",
     "serving/test_client.py",
+    "serving/test_contract.py",
+    "serving/test_deadlines.py",
+    "serving/test_hostile.py",
+    "serving/test_kept.py",
     "server/wire/test_peers.py",
     "work/running/test_runner.py",
 )

@@ -86,6 +86,7 @@ UNTESTED = {
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
                 "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
                 "db.pipelines.documents db.pipelines.evaluation db.pipelines.scheduling db.pipelines.schema "
+                "db.serving.schema "
                 "db.pipelines.statements db.pipelines.table"
             ),
         ),
@@ -138,8 +139,8 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
-            "processes with models, links to them: tests/serving/test_client.py; policies: tests/serving/bench",
-            "cli.serve serving.links serving.worker.onnx serving.bench.simulation",
+            "processes with models, links to them: tests/serving/test_kept.py; policies: tests/serving/bench",
+            "cli.models cli.serve serving.running serving.links serving.worker.onnx serving.bench.simulation",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",

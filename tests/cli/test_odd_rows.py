@@ -36,6 +36,8 @@ from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd_rows import tables
 from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.results import all_results
+from clx.db.serving.models import ActionRow, NewModel, RequestRow
+from clx.db.serving.table import ServingTable
 from clx.db.workers import WorkerTable
 from clx.db.works.withdrawing import Asked
 from clx.errors import ClxError
@@ -47,6 +49,7 @@ _COLUMNS = [f"{name}.{column}" for name, facts in tables().items() for column in
 _BOUND_TO_WORDS = {
     *("jobs.state", "runs.outcome", "batches.state", "workers.state", "workers.mode", "tokens.role"),
     *("schedules.overlap", "schedules.catch_up", "fires.outcome"),
+    *("serving_models.residence", "serving_models.state"),
 }
 _JSON = {"payload", "progress", "result", "error", "cause", "callback", "detail", "facts"}
 _OWNER = Owner("/course.yaml", "/output")
@@ -116,6 +119,7 @@ def _fill(queue: Queue, n: int) -> None:
         queue.database.write("fill", partial(_enter, statement, f"r{n}"))
     _fill_routines(queue, n)
     _fill_works(queue, n)
+    _fill_serving(queue, n)
     _fill_pipelines(queue, n)
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
     queue.schedules.run(f"s{n}")
@@ -139,6 +143,16 @@ def _fill_works(queue: Queue, n: int) -> None:
     work = queue.works.withdraw(Asked(("p",)))
     assert work is not None
     queue.works.update([{**work, "status": "success", "results": {"n": n}}])
+
+
+def _fill_serving(queue: Queue, n: int) -> None:
+    """A model, and what a server of it left."""
+    table = ServingTable(queue.database)
+    table.add(NewModel(f"m{n}", callable="module:name"))
+    table.set(f"s{n}", "value")
+    served = table.begin("there")
+    request = RequestRow(1, "", f"m{n}", "1", "success", 1, 1, 1, 1, 0, 1, 2)
+    table.log(served, [request], [ActionRow(2, "infer", 0, f"m{n}", "1", "success", 1, 1, 1, 1, 1, 1, 1)])
 
 
 def _fill_pipelines(queue: Queue, n: int) -> None:
@@ -285,6 +299,7 @@ def _type_everything(path: Path, other: Any) -> None:
         *(f"limits list{how}" for how in ("", " --format json")),
         *(f"routines {look}{how}" for look in ("list", "show search", "show train") for how in ("", " --format json")),
         *(f"routines {look} {id_}" for look in ("show", "graph") for id_ in runs[:3]),
+        *(f"models {look}{how}" for look in ("list", "show m0", "show m3") for how in ("", " --format json")),
         "workers cleanup --dry-run",
         "workers cleanup",
         "db prune",

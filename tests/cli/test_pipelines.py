@@ -32,7 +32,24 @@ def test_what_is_right_is_told(tmp_path: Path) -> None:
 
     done = clx("pipelines", "check", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("0 mistakes, 0 warnings.\n")
+    assert done.stdout == "demo: 1 pipeline, 1 work.\n0 mistakes, 0 warnings.\n"
+
+
+def test_its_works_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    several = "matrix: {n: [1, 2, 3]}, work: {function: tools.a, event: '${{ matrix.n }}'}"
+    later = "  - {name: b, stage: 2, evaluate_on_runtime: true, matrix: {m: '${{ pipeline.a.work.results.m }}'},\n"
+    path.write_text(
+        GOOD.replace("work: {function: tools.a}", several)
+        + later
+        + "     work: {function: tools.b, parameters: {m: '${{ matrix.m }}', k: '${{ matrix.k }}'}}}\n"
+        + "matrix: {k: [1, 2]}\n"
+    )
+
+    done = clx("pipelines", "check", str(path))
+    assert done.stdout.splitlines()[0] == "demo: 2 pipelines, 6 works, and as many of b as earlier steps say."
+    found = json.loads(clx("pipelines", "check", str(path), "--format", "json").stdout)
+    assert (found["works"], found["decided_later"]) == (6, ["b"])
 
 
 def test_what_is_no_file_or_no_yaml_is_an_error(tmp_path: Path) -> None:

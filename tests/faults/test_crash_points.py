@@ -65,6 +65,13 @@ _DEPLOYED = _PIPELINE + "made = queue.pipelines.deploy(config); it = made.pipeli
 _STOPPED = _DEPLOYED + "queue.pipelines.stop(it)\n"
 _OLD = "from clx.db.retention import Policy, prune\n"
 
+_SERVING = (
+    _SETUP
+    + "from clx.db.serving.models import NewModel, RequestRow\n"
+    + "from clx.db.serving.table import ServingTable, Told\n"
+    + "models = ServingTable(queue.database)\n"
+)
+_SERVED = _SERVING + "for _ in range(2): models.add(NewModel('m', callable='a:b'))\n"
 _SCENARIOS = {
     "create": ("", "Queue.open(path)"),
     "enqueue": (_SETUP, "queue.enqueue(NewJob('t'))"),
@@ -138,6 +145,10 @@ _SCENARIOS = {
     "deposit": (_WORKS, "queue.works.deposit([document, document])"),
     "withdraw": (_DEPOSITED, "queue.works.withdraw(Asked(('p',), tags=('x',)), worker=me)"),
     "update_works": (_WITHDRAWN, "queue.works.update([{**work, 'status': 'failure', 'tags': ['z']}])"),
+    "exchange_works": (
+        _WITHDRAWN + "queue.works.deposit([{**document, 'user': 'ada'}])\n",
+        "queue.works.exchange({**work, 'status': 'success'}, Asked(('p',)), worker=me)",
+    ),
     "note_run": (
         _WITHDRAWN + "queue.works.update([{**work, 'status': 'success'}])\n",
         "queue.works.note_run(work['id'], work['run'], stdout='said', peak_memory=1)",
@@ -151,6 +162,17 @@ _SCENARIOS = {
     "expire_works": (
         _WITHDRAWN + "queue.works.update([{**work, 'start': 1.0}])\n",
         "queue.works.audit('expired')",
+    ),
+    "add_model": (_SERVING, "models.add(NewModel('m', callable='a:b'))"),
+    "choose_model": (_SERVED, "models.choose('m', '1')"),
+    "place_model": (_SERVED, "models.reside('m', 'warm')"),
+    "remove_model": (_SERVED, "models.remove('m')"),
+    "begin_serving": (_SERVING, "models.begin('here')"),
+    "set_serving": (_SERVING, "models.set('phase', 'infer')"),
+    "tell_models": (_SERVED, "models.tell([Told('m', '1', 'ready', '', 7)])"),
+    "log_serving": (
+        _SERVING,
+        "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], [])",
     ),
     "deploy_pipelines": (_PIPELINE, "queue.pipelines.deploy(config)"),
     "pause_pipeline": (_DEPLOYED, "queue.pipelines.pause(it)"),

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import urllib3
 from tests.support.serving import Listening
 
 from clx.db.jobs import Queue
@@ -45,7 +44,7 @@ class Loses:
         found = self._call(method, path, kind, **more)
         if path == self._path and self.left:
             self.left -= 1
-            raise ServerError("nobody answers") from urllib3.exceptions.ProtocolError("lost")
+            raise ServerError("nobody answers") from ConnectionResetError("lost")
         return found
 
 

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
+from clx.db.models import NewJob
+from clx.db.transaction import Transaction
 from clx.server.answers import Refusal
 from clx.server.threads import DatabaseThreads
 
@@ -86,3 +89,38 @@ def test_who_waits_for_a_thread_is_refused_in_time_and_never_served_late(queue: 
     asyncio.run(call())
     assert late == []
     threads.close()
+
+
+def test_what_is_short_is_done_here_where_nobody_else_writes_and_by_a_thread_otherwise(tmp_path: Path) -> None:
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        threads, by = DatabaseThreads(queue.database), []
+
+        def body() -> None:
+            by.append(threading.current_thread().name)
+            queue.enqueue(NewJob("t"))
+
+        async def calls() -> None:
+            await threads.write(body, is_short=True)
+            held, go_on = threading.Event(), threading.Event()
+
+            def hold() -> None:
+                def within(_tx: Transaction) -> None:
+                    held.set()
+                    go_on.wait(20)
+
+                queue.database.write("hold", within)
+
+            other = threading.Thread(target=hold)
+            other.start()
+            held.wait(20)
+            second = asyncio.create_task(threads.write(body, is_short=True))
+            await asyncio.sleep(0)
+            go_on.set()
+            await second
+            other.join()
+
+        asyncio.run(calls())
+        threads.close()
+        assert by[0] == by[1] == threading.current_thread().name
+        assert by[2].startswith("clx-write")
+        assert len(queue.search()) == 2

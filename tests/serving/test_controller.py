@@ -6,15 +6,21 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.models_here import Told, Twin, answers, connected, served_by, thread_of_a_worker
 
+from clx.artifacts.store import ArtifactStore
+from clx.db.jobs import Queue
+from clx.db.serving.table import ServingTable
 from clx.serving.api import Api
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.running import Files
+from clx.serving.served import Served
+from clx.serving.shelf import TableShelf
 from clx.serving.worker import process
 from clx.serving.worker.models import Model, ModelError
 
@@ -24,10 +30,11 @@ Ask = Callable[..., Awaitable[Told]]
 class Here:
     """A controller, its interface, and how a test asks it."""
 
-    def __init__(self, twins: dict[str, Twin]) -> None:
+    def __init__(self, twins: dict[str, Twin], shelf: TableShelf) -> None:
         self.twins = twins
         self.controller = Controller()
-        self.api = Api(self.controller, Files({}))
+        self.catalogue = Catalogue(self.controller)
+        self.api = Api(self.controller, self.catalogue, shelf)
 
     async def ask(self, method: str, path: str, document: Any = None) -> Told:
         body = b"" if document is None else json.dumps(document).encode()
@@ -49,16 +56,19 @@ def document(rows: int = 1, **parameters: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Here:
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Here]:
     twins = {"twin": Twin(), "bad": Twin()}
 
-    def opened(path: str, _largest: int, _options: dict[str, str]) -> Model:
+    def opened(path: str, *_how: object) -> Model:
         if path not in twins:
             raise ModelError("there is no such file")
         return twins[path]
 
     monkeypatch.setattr(process, "opened", opened)
-    return Here(twins)
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        shelf = TableShelf(ServingTable(queue.database), ArtifactStore(tmp_path / "artifacts"))
+        yield Here(twins, shelf)
+        shelf.close()
 
 
 @contextmanager
@@ -75,7 +85,7 @@ def released(twin: Twin) -> Iterator[None]:
 def run(here: Here, what: Callable[[], Awaitable[None]]) -> None:
     async def all_of_it() -> None:
         with thread_of_a_worker() as ours:
-            await served_by(here.controller, ours, "twin", "bad")
+            await served_by(here.controller, here.catalogue, ours, "twin", "bad")
             await what()
             here.controller.links[0].close()
 
@@ -191,10 +201,9 @@ def test_an_unloaded_model_is_not_ready_and_what_cannot_be_loaded_says_why(here:
         assert (await here.ask("POST", "/v2/repository/models/twin/unload")).status == 200
         assert (await here.infer()).status == 503
         assert (await here.ask("GET", "/v2/models/twin/ready")).status == 503
-        model = here.controller.models["twin"]
-        model.path = "gone"
+        model = Served("twin", "2", "gone")
         with pytest.raises(Refusal, match="no such file"):
-            await here.controller.load(model)
+            await here.catalogue.put(model)
         assert (model.state, model.reason) == ("failed", "there is no such file")
 
     run(here, ask)
@@ -213,7 +222,7 @@ def test_what_a_lost_worker_had_is_answered_at_once(here: Here) -> None:
 
     async def all_of_it() -> None:
         with thread_of_a_worker() as ours:
-            await served_by(here.controller, ours, "twin")
+            await served_by(here.controller, here.catalogue, ours, "twin")
             await ask()
 
     asyncio.run(asyncio.wait_for(all_of_it(), 60))

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
+from collections.abc import Callable
+from typing import cast
 
 import pytest
-from tests.support.models_here import answers, connected
+from tests.support.models_here import Transport, answers, connected
 
 from clx.serving.failures import Refusal
-from clx.serving.http import IDLE, LARGEST_HEAD, MOST_PIPELINED, STALLED, Answer, Reply, Request, decompressed
+from clx.serving.http import (
+    IDLE,
+    LARGEST_ASIDE,
+    LARGEST_HEAD,
+    MOST_PIPELINED,
+    STALLED,
+    Answer,
+    Connection,
+    Connections,
+    Reply,
+    Request,
+    decompressed,
+)
 
 
 def echo(request: Request, reply: Reply) -> None:
@@ -64,7 +79,7 @@ def test_a_connection_that_is_not_to_be_kept_ends_behind_its_answer() -> None:
     connection, transport = connected(echo)
     connection.data_received(request("/", b"", "Connection: close"))
     assert answers(transport.written)[0].headers["connection"] == "close"
-    assert transport.ended == "close"
+    assert transport.ended == "eof"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +100,7 @@ def test_what_is_no_http_is_the_last_of_its_connection(sent: bytes) -> None:
     connection.data_received(sent)
     connection.data_received(request())
     (told,) = answers(transport.written)
-    assert (told.status, told.document["code"], transport.ended) == (400, "malformed", "close")
+    assert (told.status, told.document["code"], transport.ended) == (400, "malformed", "eof")
 
 
 def test_heads_and_bodies_are_bounded() -> None:
@@ -93,7 +108,9 @@ def test_heads_and_bodies_are_bounded() -> None:
         request("/" + "a" * LARGEST_HEAD),
         request("/", b"", "X: " + "a" * LARGEST_HEAD),
         request("/", bytes(101)),
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + bytes(101) + b"\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n"
+        + bytes(101)
+        + b"\r\n0\r\n\r\n",
         request("/", gzip.compress(bytes(101)), "Content-Encoding: gzip"),
     ):
         connection, transport = connected(echo, largest=100)
@@ -104,7 +121,7 @@ def test_heads_and_bodies_are_bounded() -> None:
 def test_bodies_in_chunks_are_put_together() -> None:
     connection, transport = connected(echo)
     connection.data_received(
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n"
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n"
     )
     assert answers(transport.written)[0].body == b"POST / abc"
 
@@ -137,6 +154,9 @@ def test_a_client_that_stalls_is_given_up_and_one_that_waits_for_its_answer_is_n
     connection.look(now + STALLED / 2)
     assert transport.ended == ""
     connection.look(now + STALLED + 5)
+    assert [each.status for each in answers(transport.written)] == [408]
+    assert transport.ended == "eof"
+    connection.look(now + STALLED + 60)
     assert transport.ended == "abort"
 
     connection, transport = connected(lambda _request, _reply: None)
@@ -149,14 +169,173 @@ def test_a_client_that_stalls_is_given_up_and_one_that_waits_for_its_answer_is_n
     assert transport.ended == ""
 
 
-def test_what_was_asked_before_the_end_is_answered() -> None:
+def test_a_request_that_comes_byte_by_byte_is_not_waited_for_for_ever() -> None:
+    connection, transport = connected(echo)
+    connection.data_received(request("/", bytes(2000))[:-1500])
+    began = connection._seen
+    written = []
+    for second in range(1, 60):
+        connection._seen = began + second  # something has just come
+        connection.look(began + second)
+        written.append(transport.written)
+    assert written[int(STALLED) - 1] == b""
+    assert [each.status for each in answers(written[int(STALLED) + 1])] == [408]
+
+
+def test_who_sends_no_more_has_gone_and_withdraws_what_was_asked() -> None:
+    withdrawn = []
     replies: list[Reply] = []
-    connection, transport = connected(lambda _request, reply: replies.append(reply))
-    connection.data_received(request())
-    assert connection.eof_received()
+
+    def handler(_request: Request, reply: Reply) -> Callable[[], None]:
+        replies.append(reply)
+        return lambda: withdrawn.append(len(replies))
+
+    connection, transport = connected(handler)
+    connection.data_received(request("/", b"body"))
+    assert connection._open.held == 4
+    assert not connection.eof_received()
+    connection.connection_lost(None)
+    assert withdrawn == [1]
+    assert connection._open.held == 0
     replies[0](Answer(200))
+    assert transport.written == b""
+
+
+def test_a_client_that_takes_no_answers_is_read_no_more_and_then_given_up() -> None:
+    connection, transport = connected(echo)
+    connection.pause_writing()
+    seen = [transport.reading]
+    connection.data_received(request() * 3)
+    assert transport.written == b""
+    connection.resume_writing()
+    assert len(answers(transport.written)) == 3
+    assert [*seen, transport.reading] == [False, True]
+    connection.pause_writing()
+    connection.look(connection._seen + STALLED + 1)
+    assert transport.ended == "abort"
+
+
+def test_who_asks_for_the_head_gets_the_length_and_nothing_more() -> None:
+    connection, transport = connected(echo)
+    connection.data_received(request("/a", method="HEAD"))
+    head, _, rest = transport.written.partition(b"\r\n\r\n")
+    assert b"content-length: 8" in head
+    assert rest == b""
+
+
+def test_http_1_0_ends_unless_it_asks_to_be_kept() -> None:
+    for line, ended in ((b"", "eof"), (b"Connection: keep-alive\r\n", "")):
+        connection, transport = connected(echo)
+        connection.data_received(b"GET / HTTP/1.0\r\n" + line + b"\r\n")
+        assert transport.written.startswith(b"HTTP/1.1 200")
+        assert transport.ended == ended
+
+
+def test_an_upgrade_is_not_done_and_the_request_is_answered_all_the_same() -> None:
+    connection, transport = connected(echo)
+    connection.data_received(request("/a", b"", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"))
+    connection.data_received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert [each.status for each in answers(transport.written)] == [200]
-    assert transport.ended == "close"
+    assert transport.ended == "eof"
+
+
+def test_a_body_is_asked_for_by_who_waits_to_send_it() -> None:
+    connection, transport = connected(echo)
+    sent = request("/a", b"body", "Expect: 100-continue")
+    connection.data_received(sent[:-4])
+    assert transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.data_received(sent[-4:])
+    assert transport.written.endswith(b"POST /a body")
+
+
+def test_a_header_behind_the_body_changes_nothing() -> None:
+    seen: list[dict[bytes, bytes]] = []
+    connection, _ = connected(lambda request, _reply: seen.append(request.headers))
+    connection.data_received(
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nab\r\n0\r\nContent-Encoding: gzip\r\n\r\n"
+    )
+    assert b"content-encoding" not in seen[0]
+
+
+def test_a_line_that_never_ends_is_refused() -> None:
+    connection, transport = connected(echo)
+    connection.data_received(b"GET / HTTP/1.1\r\nX: ")
+    for _ in range(100):
+        connection.data_received(b"a" * 1000)
+    assert [each.status for each in answers(transport.written)] == [413]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (("Origin: http://localhost",), 200),
+        (("Sec-Fetch-Site: same-origin",), 200),
+        (("Origin: http://evil.example",), 403),
+        (("Origin: null",), 403),
+        (("Origin: http://[",), 403),
+        (("Sec-Fetch-Site: cross-site",), 403),
+        (("Sec-Fetch-Site: same-site",), 403),
+        (("Host: localhost",), 400),
+        (("Content-Encoding: gzip", "Content-Encoding: identity"), 400),
+    ],
+)
+def test_pages_of_other_sites_may_not_ask(lines: tuple[str, ...], status: int) -> None:
+    connection, transport = connected(echo)
+    connection.data_received(request("/", b"", *lines))
+    assert [each.status for each in answers(transport.written)] == [status]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8000", 200), ("LOCALHOST:1", 200), ("[::1]:8000", 200), ("rebound.example:8000", 403), ("a b", 403)],
+)
+def test_a_server_of_this_machine_answers_to_its_own_names_only(host: str, status: int) -> None:
+    connection, transport = connected(echo)
+    connection.data_received(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert [each.status for each in answers(transport.written)] == [status]
+
+
+def test_a_request_that_says_no_host_is_no_http_1_1() -> None:
+    connection, transport = connected(echo)
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    assert [each.status for each in answers(transport.written)] == [400]
+
+
+def test_more_connections_than_there_may_be_are_told_so() -> None:
+    open_ = Connections(most=1)
+    first, second = Transport(), Transport()
+    for each in (first, second):
+        Connection(echo, open_).connection_made(cast("asyncio.Transport", each))
+    assert first.written == b""
+    assert [each.status for each in answers(second.written)] == [503]
+
+
+def test_bodies_of_all_connections_together_are_bounded() -> None:
+    open_ = Connections(most_held=10)
+    transports = [Transport(), Transport()]
+    for each in transports:
+        connection = Connection(echo, open_)
+        connection.connection_made(cast("asyncio.Transport", each))
+        connection.data_received(request("/", b"123456789")[:-1])
+    assert [each.status for each in answers(transports[1].written)] == [503]
+    assert open_.held == 8
+
+
+def test_a_large_compressed_body_holds_nobody_up() -> None:
+    async def ask() -> None:
+        connection, transport = connected(echo)
+        body = bytes(LARGEST_ASIDE + 1)
+        connection.data_received(request("/a", gzip.compress(body), "Content-Encoding: gzip") + request("/b"))
+        assert transport.written == b""
+        while not transport.written:
+            await asyncio.sleep(0)
+        first, second = answers(transport.written)
+        assert first.body == b"POST /a " + body
+        assert second.body == b"POST /b "
+        assert connection._open.held == 0
+
+    asyncio.run(ask())
 
 
 def test_a_client_that_is_gone_is_told_nothing() -> None:

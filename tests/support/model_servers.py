@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,42 @@ def write_model(path: Path, *, rows: str | int = "n", inside: int = 8, seed: int
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, 3])],
         [numpy_helper.from_array(each, f"w{n}") for n, each in enumerate(weights)],
     )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, str(path))
+    return path
+
+
+NUMPY = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "BYTES": np.object_,
+}
+"""What NumPy calls the datatypes of the protocol."""
+
+
+def write_graph(
+    path: Path, nodes: Sequence[Any], inputs: Mapping[str, tuple[str, Any]], outputs: Mapping[str, tuple[str, Any]]
+) -> Path:
+    """A model of *nodes*; inputs and outputs by their names: datatype and shape."""
+
+    def said(those: Mapping[str, tuple[str, Any]]) -> list[Any]:
+        return [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[datatype])), shape)
+            for name, (datatype, shape) in those.items()
+        ]
+
+    graph = helper.make_graph(nodes, path.stem, said(inputs), said(outputs))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
     onnx.save(model, str(path))
@@ -73,12 +110,43 @@ def write_slow_model(path: Path) -> Path:
     return path
 
 
+def write_twins(path: Path, datatypes: Sequence[str], shape: Sequence[str | int]) -> Path:
+    """Each input ``in_DATATYPE`` comes out as ``out_DATATYPE``."""
+    return write_graph(
+        path,
+        [helper.make_node("Identity", [f"in_{each}"], [f"out_{each}"]) for each in datatypes],
+        {f"in_{each}": (each, shape) for each in datatypes},
+        {f"out_{each}": (each, shape) for each in datatypes},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A server of models that runs; *address* is ``HOST:PORT``."""
 
     address: str
     process: subprocess.Popen[str]
+
+    def children(self) -> list[int]:
+        """Its workers."""
+        pid = self.process.pid
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
+
+
+@contextmanager
+def model_server(directory: Path, *arguments: str) -> Iterator[Served]:
+    """``clx serve`` as long as it lasts, at a port that is free."""
+    command = [sys.executable, "-m", "clx", "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=directory)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Serving at http://"), line
+        yield Served(line.split("//")[1].split(";")[0], process)
+    finally:
+        process.terminate()
+        with process.stdout:
+            assert process.wait(20) == 0
 
 
 Serve = Callable[..., Served]

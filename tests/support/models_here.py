@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.frames import Spec
-from clx.serving.http import Connection, Handler
+from clx.serving.http import Connection, Connections, Handler
 from clx.serving.served import Served
 from clx.serving.tensors import DATATYPES, Tensor
 from clx.serving.worker.files import Files
@@ -80,13 +81,11 @@ def thread_of_a_worker() -> Iterator[socket.socket]:
         thread.join(30)
 
 
-async def served_by(controller: Controller, ours: socket.socket, *names: str) -> list[Served]:
+async def served_by(controller: Controller, catalogue: Catalogue, ours: socket.socket, *names: str) -> None:
     """Have a worker hold models; their files are looked for by no one."""
     await asyncio.get_running_loop().create_connection(lambda: controller.link(0), sock=ours)
-    models = [Served(name, "1", name) for name in names]
-    for each in models:
-        await controller.load(each)
-    return models
+    for name in names:
+        await catalogue.put(Served(name, "1", name))
 
 
 class Transport:
@@ -94,7 +93,7 @@ class Transport:
 
     Attributes:
         written: bytes.
-        ended: ``close`` or ``abort``; empty: neither.
+        ended: ``eof``, ``close`` or ``abort``; empty: none of them.
         reading: whether it would hand on what comes.
     """
 
@@ -111,6 +110,12 @@ class Transport:
 
     def close(self) -> None:
         self.ended = self.ended or "close"
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = self.ended or "eof"
 
     def abort(self) -> None:
         self.ended = "abort"
@@ -133,7 +138,7 @@ class Transport:
 
 def connected(handler: Handler, **options: Any) -> tuple[Connection, Transport]:
     """A connection without a network."""
-    connection, transport = Connection(handler, set(), **options), Transport()
+    connection, transport = Connection(handler, Connections(**options)), Transport()
     connection.connection_made(cast("asyncio.Transport", transport))
     return connection, transport
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clx.work.fields import ALIASES, FIELDS, checked
+from clx.db.works.fields import ALIASES, FIELDS, checked
 from clx.work.work import Work
 
 PAGE = (Path(__file__).parents[2] / "docs" / "work.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ import clx
 from clx import Work
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
+from clx.db.works.fields import FIELDS
 from clx.errors import LostRunError, QueueError, ServerError, UsageError
-from clx.work.fields import FIELDS
 from clx.work.place import at, store
 
 PAYLOAD = [

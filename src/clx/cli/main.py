@@ -31,6 +31,7 @@ COMMANDS = {
     "stop-services": ("clx.cli.services:stop", "Stop the workers that stay."),
     "server": ("clx.cli.server", "Serve the job table over HTTP."),
     "serve": ("clx.cli.serve", "Serve models: an answer inside the deadline, or a refusal at once."),
+    "models": ("clx.cli.models", "Add, list, load and remove models that are served."),
     "worker": ("clx.cli.worker", "Do jobs with functions of your own."),
     "routines": ("clx.cli.routines", "Run tasks and workflows; show and explain what they did."),
     "workers": ("clx.cli.workers", "List, stop and clean up workers; show their logs."),

@@ -85,6 +85,8 @@ def graph(file: Path, format_: str) -> None:
 
 
 def _checked(problems: Sequence[Problem], warnings: Sequence[Problem], config: Config | None) -> Output:
+    from clx.pipelines.graph import works_in
+
     code = EXIT_USAGE if problems else EXIT_DONE
     document: dict[str, Any] = {
         "exit_code": code,
@@ -93,10 +95,24 @@ def _checked(problems: Sequence[Problem], warnings: Sequence[Problem], config: C
     }
     lines = [*_told("Error", problems), *_told("Warning", warnings)]
     if config is not None:
-        document |= {"name": config.name, "pipelines": len(config.assignments()), "steps": len(config.steps)}
-    counted = ((len(problems), "mistake"), (len(warnings), "warning"))
-    lines.append(", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counted) + ".")
+        works, later = works_in(config)
+        pipelines = len(config.assignments())
+        document |= {"name": config.name, "pipelines": pipelines, "steps": len(config.steps)}
+        document |= {"works": works, "decided_later": later}
+        lines.append(
+            visible_line(f"{config.name}: {_number(pipelines, 'pipeline')}, {_number(works, 'work')}{_and(later)}.")
+        )
+    found = ((len(problems), "mistake"), (len(warnings), "warning"))
+    lines.append(", ".join(_number(number, noun) for number, noun in found) + ".")
     return Output(document, lines, exit_code=code)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _and(later: Sequence[str]) -> str:
+    return f", and as many of {', '.join(later)} as earlier steps say" if later else ""
 
 
 def _told(label: str, found: Sequence[Problem]) -> Iterator[str]:

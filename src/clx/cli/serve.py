@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli import serve_bench
-from clx.cli.options import verbose_option
+from clx.cli.options import about_database, verbose_option
+from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
 from clx.platforms import system
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  clx serve --model digits=model.onnx                 at http://127.0.0.1:8000
+  clx serve                                           what `clx models` keeps, at http://127.0.0.1:8000
+  clx serve --model digits=model.onnx                 that model, too, for this run only
   clx serve --model a=a.onnx --model b=b.onnx --workers 2
   clx serve --model digits=model.onnx --port 0        at a port that is free
   clx serve --worker gpu1:9000 --worker gpu2:9000 --token-file token --model digits=model.onnx
@@ -74,7 +76,7 @@ class _At(click.ParamType["Address"]):
 
 
 @click.group("serve", invoke_without_command=True, epilog=_EPILOG)
-@click.option("--model", "models", type=_Named(), multiple=True, help="A model of ONNX to serve, under a name.")
+@click.option("--model", "models", type=_Named(), multiple=True, help="Serve this file, too, for this run only.")
 @click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0: any.")
 @click.option("--workers", type=click.IntRange(0, 256), help="Processes with models. [default: 1; 0 with --worker]")
@@ -82,24 +84,28 @@ class _At(click.ParamType["Address"]):
     "--worker", "remote", type=_At(), multiple=True, help="A worker of another machine; more by more of them."
 )
 @click.option("--token-file", type=_FILE, metavar="FILE", help="The token that those workers know, too.")
+@about_database
 @verbose_option()
 @click.pass_context
 def command(
-    context: click.Context, /, models: tuple[tuple[str, Path], ...], host: str, port: int, **options: Any
+    context: click.Context, /, here: Here, models: tuple[tuple[str, Path], ...], host: str, port: int, **options: Any
 ) -> None:
     """Serve models: each request is answered inside its deadline, or refused at once.
 
-    Clients of the Open Inference Protocol (tritonclient.http, curl) work unchanged. Models that are not told here
-    are loaded and uploaded by that protocol.
+    Those of `clx models`, and what clients of the Open Inference Protocol (tritonclient.http, curl, which work
+    unchanged) upload; all of it is served again at the next start.
     """
     if context.invoked_subcommand is not None:
         return
     _require_packages()
     if host not in _HERE:
         raise UsageError(f"Whoever reaches {host} could use the models.", "Serve this machine: --host 127.0.0.1")
-    from clx.serving.api import NAME
+    from clx.db.serving.models import NAME
+    from clx.db.serving.table import ServingTable
+    from clx.remote.stores import open_store
     from clx.serving.remote import Address
-    from clx.serving.running import Files, Server, serve
+    from clx.serving.running import Server, serve
+    from clx.serving.shelf import TableShelf
 
     for name, _ in models:
         if not NAME.fullmatch(name):
@@ -109,18 +115,22 @@ def command(
     count = options["workers"]
     count = (0 if remote else 1) if count is None else count
 
-    def server(shelf: Files) -> Server:
-        return Server(shelf, count, remote, token, tell=echo)
+    settings = here.resolved.settings
 
-    try:
-        serve(
-            dict(models),
-            server,
-            Address(host, port),
-            lambda at: echo(f"Serving at http://{host}:{at}; Ctrl-C ends it."),
-        )
-    except OSError as error:
-        raise StartupError(f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port.") from None
+    def server(shelf: TableShelf) -> Server:
+        return Server(shelf, count, remote, token, settings.serving.modules, tell=echo)
+
+    with open_or_make(here.resolved, here.path) as database:
+        store = open_store(database.state.shared / "artifacts", settings.artifacts)
+        shelf = TableShelf(ServingTable(database), store, dict(models))
+        try:
+            serve(
+                shelf, server, Address(host, port), lambda at: echo(f"Serving at http://{host}:{at}; Ctrl-C ends it.")
+            )
+        except OSError as error:
+            raise StartupError(
+                f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
+            ) from None
     context.exit(0)
 
 

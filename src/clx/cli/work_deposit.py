@@ -132,7 +132,7 @@ def _document(
     document: Mapping[str, Any], said: Mapping[str, Any], parameters: Mapping[str, Any], *, anew: bool
 ) -> dict[str, Any]:
     """What a file says of a work, and over it what options say."""
-    from clx.work.fields import ALIASES, FIELDS
+    from clx.db.works.fields import ALIASES, FIELDS
 
     known = {ALIASES.get(name, name): name for name in document}
     for field, name in known.items():

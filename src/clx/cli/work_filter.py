@@ -144,8 +144,8 @@ def condition(text: str) -> Condition:
     Raises:
         UsageError: it means nothing.
     """
+    from clx.db.works.fields import ALIASES
     from clx.db.works.searching import Condition
-    from clx.work.fields import ALIASES
 
     parts = _CONDITION.fullmatch(text)
     if parts is None:
@@ -195,7 +195,7 @@ def moment(text: str, *, is_end: bool) -> float:
 
 
 def _notes(conditions: Sequence[Condition]) -> Iterator[str]:
-    from clx.work.fields import FIELDS
+    from clx.db.works.fields import FIELDS
 
     for each in conditions:
         head = each.field.partition(".")[0]

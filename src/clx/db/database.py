@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -129,6 +129,21 @@ class Database(ABC):
     def write_at_once(self, name: str, body: Callable[[Transaction], T]) -> tuple[T] | None:  # noqa: ARG002
         """As :meth:`write`, for who must not wait: None, and nothing was done, where it may take more than moments."""
         return None
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Within it this thread waits for nobody, where :attr:`is_at_hand`.
+
+        A write that would have to raises DatabaseBusyError, and has done nothing.
+        """
+        return nullcontext()
+
+    @property
+    def is_in_haste(self) -> bool:
+        """Whether this thread is within :meth:`at_once`."""
+        return False
+
+    def see_to_log(self) -> None:  # noqa: B027
+        """Do what writes :meth:`at_once` have left to a thread that may wait."""
 
     @property
     def is_at_hand(self) -> bool:

@@ -22,12 +22,13 @@ from sqlalchemy import (
 
 import clx.db.calls.schema
 import clx.db.pipelines.schema
+import clx.db.serving.schema
 import clx.db.works.schema  # noqa: F401  (they draw tables)
 from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0008"
+REVISION = "0009"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (

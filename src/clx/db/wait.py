@@ -98,6 +98,11 @@ class Bells:
             with suppress(OSError):  # full: it is awake; closed: nobody waits
                 self._mouth.send(b"!")
 
+    @property
+    def is_woken(self) -> bool:
+        """Whether :meth:`wake` was called."""
+        return self._woken
+
     def silence(self) -> None:
         """Take every ring that has arrived, and listen anew where the bells were removed; who was woken stays so."""
         for bell in self._bells:

@@ -13,7 +13,7 @@ from clx.db import finishing
 from clx.db.database import Database
 from clx.db.odd_rows import odd_live_jobs
 from clx.db.transaction import Transaction
-from clx.errors import NotStorableError, OddRowError, QueueError
+from clx.errors import DatabaseBusyError, NotStorableError, OddRowError, QueueError
 
 log = logging.getLogger("clx.queue")
 
@@ -31,6 +31,7 @@ _ACKNOWLEDGED = frozenset(
         "deposit",
         "withdraw",
         "update_works",
+        "exchange_works",
         "enter_results",
         "enter_calls",
         "remember_value",
@@ -84,6 +85,8 @@ class Writer:
             return self._database.write(name, body)
         except _IN_THE_WAY as error:
             asked_wrongly = isinstance(error, QueueError) and not isinstance(error, NotStorableError)
+            if self._database.is_in_haste and not asked_wrongly:
+                raise DatabaseBusyError("A row of the job table is odd.", "Call again, and wait.") from error
             if asked_wrongly or not self.put_odd_aside():
                 raise
             return self._database.write(name, body)

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from clx.db.pipelines.evaluation import fitted
+from clx.db.works.fields import ALIASES, FIELDS, checked, known
 from clx.errors import UsageError
 from clx.expressions.language import ExpressionError, Reference, Scope, Template
 from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, fill, size_of, templates_in
@@ -14,7 +15,6 @@ from clx.pipelines.definition import Config, Step
 from clx.pipelines.reading import Path, PipelineReader
 from clx.settings.problems import did_you_mean, quoted, shortened
 from clx.settings.yaml_source import Node
-from clx.work.fields import ALIASES, FIELDS, checked, known
 
 TRIED = 2_000
 """Combinations with which the fields of one step are tried out before anything is deployed."""

@@ -8,11 +8,11 @@ from itertools import groupby
 from typing import Any
 
 from clx.db.pipelines.evaluation import fitted
+from clx.db.works.fields import ALIASES
 from clx.errors import UsageError
 from clx.expressions.language import Scope, Template
 from clx.expressions.matrix import axes_of, combinations, fill
 from clx.settings.problems import Problem
-from clx.work.fields import ALIASES
 from clx.work.work import Work
 
 OUTCOMES = ("success", "failure", "always")

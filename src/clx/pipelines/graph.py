@@ -57,6 +57,18 @@ def works_of(config: Config, step: Step) -> int | None:
         return None
 
 
+def works_in(config: Config) -> tuple[int, list[str]]:
+    """How many works all pipelines come to before anything has run, and the steps whose number earlier ones decide."""
+    known, later = 0, []
+    assigned = config.assignments()
+    for step in config.steps:
+        try:
+            known += sum(size_of(axes_of(step.axes, Scope(values))) for values in assigned)
+        except UsageError:
+            later.append(step.name)
+    return known, later
+
+
 def text(config: Config) -> str:
     """Lines for people."""
     count = len(config.assignments())

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
+from clx.db.works.fields import FIELDS
 from clx.expressions.language import Scope, Template
 from clx.expressions.matrix import templates_in
 from clx.pipelines.definition import Config, Step
-from clx.work.fields import FIELDS
 from clx.work.work import Work
 
 _NOT_YET = "none"

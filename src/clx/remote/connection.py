@@ -15,15 +15,13 @@ import urllib3
 import clx.errors
 from clx.db.models import encode
 from clx.errors import AccessError, ClxError, DatabaseBusyError, ServerError, UsageError
+from clx.remote.wire import FAILURES, Wire
 
 TOKEN_VARIABLE = "CLX_TOKEN"  # noqa: S105  (the name of a variable)
 """The environment variable that holds the token, where none is given."""
 _WAYS = "Write http://HOST:PORT or https://HOST."
 _LINGER = 30.0
 """Seconds beyond what a call waits for by itself, within which its answer must have come."""
-
-_RETRIES = urllib3.Retry(total=None, connect=2, read=1, redirect=0, status=0, other=0, backoff_factor=0.1)
-"""Nothing was sent where nobody could be reached; what only reads is asked once more where its answer was lost."""
 
 
 class Connection:
@@ -43,10 +41,10 @@ class Connection:
         self, url: str, token: str | None, *, ca_file: str | os.PathLike[str] | None = None, insecure: bool = False
     ) -> None:
         token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
-        self._pool = make_pool(url, token, ca_file=ca_file, insecure=insecure, maxsize=16, retries=_RETRIES)
+        parts, headers, trusted = _of(url, token, ca_file=ca_file, insecure=insecure)
+        self._wire = Wire(parts, headers, trusted)
         self.url = url.rstrip("/")
-        self._path = f"{urlsplit(self.url).path}/api/v1"
-        self._host = self._pool.connection_from_url(self.url)  # looked up once: each call would take as long for it
+        self._path = f"{quote(urlsplit(self.url).path, safe='/%:@!$&()*+,;=~')}/api/v1"
 
     def call(
         self,
@@ -73,26 +71,22 @@ class Connection:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         where = f"{self._path}{quote(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
         sent = None if body is None else encode(body).encode()
-        more = {} if sent is None else {"content-type": "application/json"}
         try:
-            answer = self._host.urlopen(
-                method, where, body=sent, headers={**self._pool.headers, **more}, retries=_RETRIES,
-                timeout=urllib3.Timeout(connect=10, read=wait + _LINGER), redirect=False,
-            )  # fmt: skip
-        except urllib3.exceptions.HTTPError as error:
+            status, data = self._wire.call(method, where, sent, wait + _LINGER)
+        except FAILURES as error:
             raise ServerError(
                 f"{self.url} does not answer: {_reason(error)}.", "Is `clx server` running there?"
             ) from error
-        return _read(self.url, answer.status, answer.data, kind)
+        return _read(self.url, status, data, kind)
 
     def close(self) -> None:
         """Close its connections."""
-        self._pool.clear()
+        self._wire.close()
 
 
 def was_lost(error: ServerError) -> bool:
     """Whether a call failed because no answer came, so that what it asked for may have been done."""
-    return isinstance(error.__cause__, urllib3.exceptions.HTTPError)
+    return isinstance(error.__cause__, FAILURES)
 
 
 def make_pool(
@@ -107,6 +101,14 @@ def make_pool(
     Raises:
         UsageError: the URL is none, or the token would be read on the way.
     """
+    _, headers, trusted = _of(url, token, ca_file=ca_file, insecure=insecure)
+    return urllib3.PoolManager(headers=headers, ssl_context=trusted, **more)
+
+
+def _of(
+    url: str, token: str, *, ca_file: str | os.PathLike[str] | None, insecure: bool
+) -> tuple[SplitResult, dict[str, str], ssl.SSLContext | None]:
+    """The parts of a server's URL, the headers of every call, and whom to believe which server it is."""
     parts = _checked(url)
     if token and not (token.isascii() and token.isprintable()):
         raise UsageError("The token holds what no token holds.", "Copy it anew: it is one word of letters and digits.")
@@ -122,7 +124,7 @@ def make_pool(
         trusted = ssl.create_default_context(cafile=ca_file) if ca_file is not None else None
     except OSError as error:
         raise UsageError(f"{ca_file} is no file of certificates: {error.strerror or error}.", "Correct it.") from error
-    return urllib3.PoolManager(headers=headers, ssl_context=trusted, **more)
+    return parts, headers, trusted
 
 
 def _checked(url: str) -> SplitResult:
@@ -141,9 +143,10 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    cause = getattr(error, "reason", None) or error
-    return str(cause).rpartition(": ")[2] or type(cause).__name__
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def _read(url: str, status: int, data: bytes, kind: Any) -> Any:

@@ -162,6 +162,9 @@ class RemoteWorks:
             if found is not None or time.monotonic() >= ends_at:
                 return found
 
+    def wake(self) -> None:
+        """As :meth:`clx.db.works.table.Works.wake`; but a wait at a server goes on."""
+
     def _withdraw(self, body: dict[str, Any], types: Sequence[str], wait: float) -> Document | None:
         holder = self._take_holder(types)
         try:
@@ -237,6 +240,15 @@ class RemoteWorks:
                     if each.get("status") != "running" and (holder := self._holder_of.pop(str(each.get("id")), None)):
                         holder.held.discard(each["id"])
         return taken
+
+    def exchange(self, document: Document, asked: Asked, *, lease: float | None = None) -> tuple[bool, Document | None]:
+        """As :meth:`clx.db.works.table.Works.exchange`, in two calls."""
+        taken = self.update([document])[0]
+        try:
+            return taken, self.withdraw(asked, lease=lease)
+        except ServerError as error:  # what was taken is; who asks again hears of it
+            log.info("no work could be withdrawn: %s", error)
+            return taken, None
 
     def _update(self, body: dict[str, Any], part: list[Document]) -> list[bool]:
         was_repeated = False

@@ -1,4 +1,4 @@
-"""The threads that ask the table: the thread of the event loop never does, so a locked table stops nobody else."""
+"""The threads that ask the table: that of the event loop never waits for it, so a locked table stops nobody else."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from clx.db.database import Database
+from clx.errors import ClxError, DatabaseBusyError
 from clx.server.answers import RETRY_AFTER, Refusal
 
 T = TypeVar("T")
 
 _MOST_WAITING = 1000
 """Calls that wait for a thread; what comes beyond is refused at once."""
+_TIDY_AFTER = 64
+"""Writes by the thread of the event loop, after which another one sees to what they have left."""
 _GRACE = 2.0
 """Seconds beyond its time that a call may take to notice that it is over."""
 
@@ -35,6 +39,8 @@ class DatabaseThreads:
         self._reading = ThreadPoolExecutor(readers, "clx-read")
         self._writing = ThreadPoolExecutor(writers, "clx-write")
         self._waiting = 0
+        self._to_write = 0
+        self._untidied = 0
 
     async def read(self, body: Callable[[], T], *, patience: float | None = None) -> T:
         """What *body* finds in the table.
@@ -44,13 +50,37 @@ class DatabaseThreads:
         """
         return await self._run(self._reading, body, patience)
 
-    async def write(self, body: Callable[[], T], *, patience: float | None = None) -> T:
+    async def write(self, body: Callable[[], T], *, patience: float | None = None, is_short: bool = False) -> T:
         """What *body* changes in the table. What is refused here was not done, or its answer says that it may yet be.
+
+        Args:
+            is_short: whether it takes less than to have a thread do it, where nobody else writes: then it is done here,
+                and again in a thread where that would have to wait. One transaction at most of it changes something.
 
         Raises:
             Refusal: 503, as :meth:`read`.
         """
-        return await self._run(self._writing, body, patience)
+        if is_short and not self._to_write and self._database.is_at_hand:
+            with suppress(DatabaseBusyError):  # nothing was done
+                return await self._write_here(body)
+        self._to_write += 1
+        try:
+            return await self._run(self._writing, body, patience)
+        finally:
+            self._to_write -= 1
+
+    async def _write_here(self, body: Callable[[], T]) -> T:
+        with self._database.at_once():
+            value = body()
+        self._untidied += 1
+        if self._untidied >= _TIDY_AFTER:
+            self._untidied = 0
+            self._writing.submit(self._tidy)
+        return value
+
+    def _tidy(self) -> None:
+        with suppress(ClxError):  # the log stays longer, that is all
+            self._database.see_to_log()
 
     async def _run(self, pool: ThreadPoolExecutor, body: Callable[[], T], patience: float | None) -> T:
         if self._waiting >= _MOST_WAITING:

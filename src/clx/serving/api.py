@@ -3,86 +3,81 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from clx import __version__
+from clx.db.serving.models import NAME, VERSION
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request
+from clx.serving.http import Answer, Reply, Request, Withdraw
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
+from clx.serving.shelf import Shelf
 from clx.serving.tensors import Tensor
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+ASIDE = 64 << 10
+"""Bytes of a call to load from which on a thread reads it."""
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
-
-
-class Shelf(Protocol):
-    """Where models lie."""
-
-    async def wanted(self, name: str, parameters: dict[str, Any]) -> Served:
-        """The model that is to be loaded; with files among *parameters* they become its next version.
-
-        Raises:
-            Refusal: there is none, or what was sent is none.
-        """
-
-    async def unwanted(self, name: str) -> None:
-        """It is not to be loaded again by itself."""
 
 
 class Api:
     """Requests of HTTP to a controller and back.
 
     Args:
-        controller: whose models are served.
+        controller: what runs models.
+        catalogue: which are served.
         shelf: where models lie.
     """
 
-    def __init__(self, controller: Controller, shelf: Shelf) -> None:
+    def __init__(self, controller: Controller, catalogue: Catalogue, shelf: Shelf) -> None:
         self._controller = controller
+        self._catalogue = catalogue
         self._shelf = shelf
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    def handle(self, request: Request, reply: Reply) -> None:
-        """Answer a request, now or later.
+    def handle(self, request: Request, reply: Reply) -> Withdraw | None:
+        """Answer a request, now or later. Returns what to call if the client is gone before.
 
         Raises:
             Refusal: what it is answered with.
         """
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
-            self._model(request, parts, reply)
-            return
+            return self._model(request, parts, reply)
         path = request.path.rstrip("/")
         if path == "/v2/health/live":
+            _require(request, "GET")
             reply(Answer(200))
         elif path == "/v2/health/ready":
+            _require(request, "GET")
             reply(Answer(200 if self._controller.links and not self.draining else 503))
         elif path == "/v2":
             _require(request, "GET")
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS}))
         elif path == "/v2/models/stats":
-            reply(Answer.of({"model_stats": [_statistics(each) for each in self._controller.models.values()]}))
+            _require(request, "GET")
+            reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
         elif path.startswith("/v2/repository/models/"):
             self._repository(request, parts, reply)
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     # -- a model --------------------------------------------------------------------------------------
 
-    def _model(self, request: Request, parts: list[str], reply: Reply) -> None:
+    def _model(self, request: Request, parts: list[str], reply: Reply) -> Withdraw | None:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
-            self._infer(served, request, reply)
-        elif rest == ["ready"]:
+            return self._infer(served, request, reply)
+        _require(request, "GET")
+        if rest == ["ready"]:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
@@ -92,12 +87,13 @@ class Api:
                 raise _not_ready(served)
             reply(Answer.of(_config(served) if rest else served.metadata()))
         else:
-            raise Refusal("unknown", f"there is no {request.path} here")
+            raise _no_such_path(request)
+        return None
 
     def _served(self, parts: list[str]) -> tuple[Served, list[str]]:
         """The model that a path names, and what stands behind it."""
         name, rest = parts[3], parts[4:]
-        served = self._controller.models.get(name)
+        served = self._catalogue.get(name)
         if served is None:
             raise Refusal("unknown", f"there is no model {name[:128]}")
         if rest[:1] == ["versions"] and len(rest) > 1:
@@ -106,11 +102,11 @@ class Api:
             rest = rest[2:]
         return served, [each for each in rest if each]
 
-    def _infer(self, served: Served, request: Request, reply: Reply) -> None:
+    def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         said = request.headers.get(b"inference-header-content-length")
-        if said is not None and not said.isdigit():
+        if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
         asked = inference(request.body, None if said is None else int(said))
 
@@ -129,7 +125,7 @@ class Api:
                 header = b"inference-header-content-length: %d\r\n" % size
                 reply(Answer(200, body, header, b"application/octet-stream"))
 
-        self._controller.infer(served, asked, request.arrived, result)
+        return self._controller.infer(served, asked, request.arrived, result)
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -143,30 +139,52 @@ class Api:
                 "state": "READY" if each.state == "ready" else "UNAVAILABLE",
                 "reason": each.reason or ("" if each.state == "ready" else each.state),
             }
-            for each in self._controller.models.values()
+            for each in self._catalogue
             if each.state == "ready" or not only_ready
         ]
 
     def _repository(self, request: Request, parts: list[str], reply: Reply) -> None:
-        _require(request, "POST")
-        if len(parts) != 6 or parts[5] not in ("load", "unload"):
-            raise Refusal("unknown", f"there is no {request.path} here")
-        if not NAME.fullmatch(parts[4]):
+        """Load, unload, upload: ``POST …/models/M/load``, ``POST …/models/M/unload``, ``PUT …/models/M/versions/V``."""
+        name, rest = parts[4], parts[5:]
+        if not NAME.fullmatch(name):
             raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
-        said = parsed(request.body) if request.body else {}
+        if rest == ["load"]:
+            _require(request, "POST")
+            self._later(self._load(name, request.body), reply)
+        elif rest == ["unload"]:
+            _require(request, "POST")
+            self._later(self._unload(name), reply)
+        elif len(rest) == 2 and rest[0] == "versions":
+            _require(request, "PUT")
+            if not VERSION.fullmatch(rest[1]):
+                raise Refusal("malformed", "a version is a whole number, 18 digits at most")
+            self._later(self._upload(name, rest[1], request.body), reply)
+        else:
+            raise _no_such_path(request)
+
+    async def _load(self, name: str, body: bytes) -> None:
+        said: Any = {}
+        if body:  # a large one would hold up everybody else
+            said = parsed(body) if len(body) < ASIDE else await asyncio.to_thread(parsed, body)
         if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
             raise Refusal("malformed", "the body is no object with parameters")
-        parameters = said.get("parameters", {})
-        self._later(self._load(parts[4], parameters) if parts[5] == "load" else self._unload(parts[4]), reply)
+        await self._put(name, self._shelf.wanted(name, said.get("parameters", {})))
 
-    async def _load(self, name: str, parameters: dict[str, Any]) -> None:
-        await self._controller.load(await self._shelf.wanted(name, parameters))
+    async def _upload(self, name: str, version: str, body: bytes) -> None:
+        await self._put(name, self._shelf.uploaded(name, version, body))
+
+    async def _put(self, name: str, asked: Coroutine[Any, Any, Served]) -> None:
+        async with self._catalogue.changing(name):
+            model = await asked
+            await self._catalogue.put(model)
+            await self._shelf.loaded(model)
 
     async def _unload(self, name: str) -> None:
-        if name not in self._controller.models:
+        if self._catalogue.get(name) is None:
             raise Refusal("unknown", f"there is no model {name}")
-        self._controller.unload(name)
-        await self._shelf.unwanted(name)
+        async with self._catalogue.changing(name):
+            await self._shelf.unwanted(name)
+            self._catalogue.drop(name)
 
     def _later(self, doing: Coroutine[Any, Any, None], reply: Reply) -> None:
         async def do() -> None:
@@ -182,9 +200,14 @@ class Api:
         task.add_done_callback(self._tasks.discard)
 
 
+def _no_such_path(request: Request) -> Refusal:
+    return Refusal("unknown", f"there is no {request.path[:200]} here")
+
+
 def _require(request: Request, method: str) -> None:
-    if request.method != method:
-        raise Refusal("malformed", f"{request.path} is asked with {method}")
+    if request.method != method and (method, request.method) != ("GET", "HEAD"):
+        allow = "GET, HEAD" if method == "GET" else method
+        raise Refusal("method", f"{request.path[:200]} is asked with {method}", allow=allow)
 
 
 def _not_ready(served: Served) -> Refusal:
@@ -192,14 +215,20 @@ def _not_ready(served: Served) -> Refusal:
 
 
 def _config(served: Served) -> dict[str, Any]:
+    """As Triton tells it: where a model takes batches, dimensions are those of a row."""
     said = served.metadata()
+    row = 1 if served.batches else 0
+
+    def tensors(those: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"][row:]} for e in those]
+
     return {
         "name": served.name,
         "platform": said["platform"],
         "backend": "onnxruntime",
-        "max_batch_size": served.largest if served.batches else 0,
-        "input": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["inputs"]],
-        "output": [{"name": e["name"], "data_type": _type(e["datatype"]), "dims": e["shape"]} for e in said["outputs"]],
+        "max_batch_size": served.most_rows if served.batches else 0,
+        "input": tensors(said["inputs"]),
+        "output": tensors(said["outputs"]),
     }
 
 
@@ -227,7 +256,9 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_miss": nothing,
         },
         "batch_stats": [],
+        "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,
+        "withdrawn": numbers.withdrawn,
         "kept_rate": numbers.success.count / answered if answered else 1.0,
     }

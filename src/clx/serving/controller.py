@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Any, cast
 
@@ -68,7 +69,7 @@ class Controller:
     """
 
     def __init__(self, lost: Callable[[int], None] = lambda _executor: None) -> None:
-        self.models: dict[str, Served] = {}
+        self.models: dict[str, Served] = {}  # by key
         self.scheduler = Scheduler()
         self.links: dict[int, Link] = {}
         self._lost = lost
@@ -100,11 +101,13 @@ class Controller:
             _suspect(self._batches.pop(batch).tickets)
         for (where, model), told in list(self._loads.items()):
             if where == executor and not told.done():
-                told.set_exception(Refusal("not_ready", f"the worker that was to hold {model} is gone"))
+                told.set_exception(
+                    Refusal("not_ready", f"the worker that was to hold {model.partition('/')[0]} is gone")
+                )
         for ticket in self.scheduler.remove_executor(now, executor):
             _tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
         for served in self.models.values():
-            if served.state == "ready" and not self.scheduler.holders(served.name):
+            if served.state == "ready" and not self.scheduler.holders(served.key):
                 served.state, served.reason = "loading", "its worker is being replaced"
         self._lost(executor)
         for other in self.links:
@@ -145,7 +148,7 @@ class Controller:
         Raises:
             Refusal: a worker could not.
         """
-        self.models[model.name] = model
+        self.models[model.key] = model
         model.state, model.reason = "loading", ""
         told = [self.load_at(executor, model) for executor in self.links]
         if not told:
@@ -159,12 +162,13 @@ class Controller:
 
     def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
         """Have a worker hold a model; what comes back is done when it is measured there."""
-        told = self._loads.get((executor, model.name))
+        told = self._loads.get((executor, model.key))
         if told is None or told.done():
-            told = self._loads[executor, model.name] = asyncio.get_running_loop().create_future()
+            told = self._loads[executor, model.key] = asyncio.get_running_loop().create_future()
             link = self.links[executor]
-            if not link.address or model.below:
-                link.send(Load(model.name, model.below or model.path, model.largest))
+            if not link.address or model.below or model.callable:
+                options = {"callable": model.callable} if model.callable else {}
+                link.send(Load(model.key, model.below or model.path, model.largest, options))
             else:
                 self._later(self._load_by_digest(executor, model))
         return told
@@ -174,10 +178,10 @@ class Controller:
             try:
                 model.digest, model.size = await asyncio.to_thread(digest_of, model.path)
             except OSError as error:
-                self._failed_to_load(executor, model.name, f"{model.path}: {error.strerror or error}")
+                self._failed_to_load(executor, model.key, f"{model.path}: {error.strerror or error}")
                 return
         if executor in self.links:
-            self.links[executor].send(Load(model.name, "", model.largest, {}, model.digest, model.size))
+            self.links[executor].send(Load(model.key, "", model.largest, {}, model.digest, model.size))
 
     async def _send_piece(self, executor: int, wanted: Wanted) -> None:
         model = self.models.get(wanted.model)
@@ -191,26 +195,29 @@ class Controller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def unload(self, name: str) -> None:
-        """Have no worker hold a model any more; what waits for it is refused."""
-        model = self.models[name]
+    def drop(self, key: str) -> None:
+        """Have no worker hold a model any more; what waits for it is refused, also who waits for it to be loaded."""
+        model = self.models.pop(key, None)
+        if model is None:
+            return
         model.state = "unloaded"
+        name = model.name
         for executor, link in self.links.items():
-            if executor in self.scheduler.holders(name):
-                for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
+            if executor in self.scheduler.holders(key):
+                for ticket in self.scheduler.displace(monotonic_ns(), executor, key):
                     _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
-                link.send(Unload(name))
-            told = self._loads.pop((executor, name), None)
+                link.send(Unload(key))
+            told = self._loads.pop((executor, key), None)
             if told is not None and not told.done():
                 told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
-            self._cool(executor, name)
-        self.scheduler.forget(name)
+            self._cool(executor, key)
+        self.scheduler.forget(key)
 
     def _note(self, told: Loaded) -> None:
         model = self.models[told.model]
         model.inputs = {each.name: each for each in told.inputs}
         model.outputs = told.outputs
-        model.batches = told.largest > 1
+        model.batches, model.most_rows = told.largest > 1, told.largest
         model.grown = max(model.grown, told.grown)
 
     def _warm(self, executor: int) -> None:
@@ -258,13 +265,16 @@ class Controller:
             asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
 
     def _loaded(self, executor: int, name: str) -> None:
-        self.models[name].state = "ready"
+        if name in self.models:
+            self.models[name].state = "ready"
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
             told.set_result(None)
 
     def _failed_to_load(self, executor: int, name: str, text: str) -> None:
-        model = self.models[name]
+        model = self.models.get(name)
+        if model is None:
+            return
         link = self.links.get(executor)
         if link is not None and link.address:
             text = f"worker {link.address}: {text}"
@@ -280,11 +290,11 @@ class Controller:
         self._warm(executor)
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
-            told.set_exception(Refusal("malformed", f"model {name} cannot be loaded: {text}"))
+            told.set_exception(Refusal("malformed", f"model {model.name} cannot be loaded: {text}"))
 
     # -- requests -------------------------------------------------------------------------------------
 
-    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> None:
+    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> Callable[[], None] | None:
         """Accept a request, or say at once why not.
 
         Args:
@@ -292,20 +302,24 @@ class Controller:
             asked: what was sent.
             arrived: nanoseconds (monotonic) at which its first byte was read.
             result: is told what came of it, by its deadline.
+
+        Returns:
+            What to call if nobody waits for it any more; None: it is answered.
         """
         if model.state != "ready":
             result(Refusal("not_ready", f"model {model.name} is not ready: {model.reason or model.state}"))
-            return
+            return None
         try:
             rows, kind = model.check(asked)
         except Refusal as refusal:
             result(refusal)
-            return
+            return None
         self._number += 1
+        model.numbers.offered += 1
         timeout = asked.timeout or model.timeout
         ticket = _Pending(
             self._number,
-            model.name,
+            model.key,
             arrived,
             arrived + timeout * 1000 if timeout else 0,
             asked.priority or 3,
@@ -322,10 +336,18 @@ class Controller:
             if found.why == "late":
                 self._measure_again(model, ticket.rows)
             result(_refusal(found, ticket, now))
-            return
+            return None
         if ticket.deadline:
             self._watch()
         self._pump(found)
+        return partial(self._withdraw, ticket)
+
+    def _withdraw(self, ticket: _Pending) -> None:
+        """The client is gone."""
+        if ticket.result is not None and ticket.served is not None:
+            ticket.result = None
+            ticket.served.numbers.withdrawn += 1
+            self.scheduler.withdraw(ticket)
 
     def _pump(self, executor: int) -> None:
         now = monotonic_ns()
@@ -379,7 +401,7 @@ class Controller:
     def _end_overdue(self) -> None:
         self._timer = None
         for ticket in self.scheduler.overdue(monotonic_ns()):
-            if isinstance(ticket, _Pending) and ticket.served is not None:
+            if isinstance(ticket, _Pending) and ticket.served is not None and ticket.result is not None:
                 ticket.served.numbers.missed += 1
             _tell(ticket, Refusal("missed", "its deadline came before its result"))
         self._watch()
@@ -430,4 +452,4 @@ def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
         return Refusal("refused_late", "it cannot be answered by its deadline", **more)
     if refused.why == "backlog":
         return Refusal("refused_backlog", "too many requests wait", **more)
-    return Refusal("not_ready", f"model {ticket.model} is not ready yet")
+    return Refusal("not_ready", f"model {ticket.model.partition('/')[0]} is not ready yet")

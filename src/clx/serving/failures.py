@@ -6,11 +6,15 @@ from typing import Any, Final
 
 STATUS: Final = {
     "malformed": 400,
+    "foreign": 403,
     "unknown": 404,
+    "method": 405,
+    "slow": 408,
     "conflict": 409,
     "too_large": 413,
     "refused_late": 429,
     "refused_backlog": 429,
+    "busy": 503,
     "failed": 500,
     "not_ready": 503,
     "missed": 504,

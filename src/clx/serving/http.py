@@ -19,16 +19,27 @@ from typing import Any, Final, cast
 import httptools
 import msgspec
 
+from clx.serving.callers import LOOPBACK, check
 from clx.serving.failures import Refusal
 
 LARGEST_HEAD = 64 << 10
 LARGEST_BODY = 256 << 20
+LARGEST_ASIDE = 1 << 20
+"""Bytes of a decompressed body up to which it is decompressed at once; more is done by a thread."""
+MOST_HELD = 1 << 30
+"""Bytes of bodies, of all connections together, that are kept until their requests are answered."""
 MOST_PIPELINED = 64
 """Requests of a connection that may wait for their answers; more are not read until some have gone out."""
+MOST_CONNECTIONS = 4096
 IDLE = 75.0
 """Seconds that a connection without a request is kept."""
 STALLED = 20.0
-"""Seconds in which nothing came of a request that has begun: it is given up."""
+"""Seconds in which nothing came of a request that has begun, or nothing was taken of an answer: it is given up."""
+LEAST_RATE = 4096
+"""Bytes in a second that a request comes with, once :data:`STALLED` are over."""
+LINGER = 2.0
+"""Seconds in which what a refused client still sends is read and thrown away, so that it comes to read why."""
+_ONCE = frozenset((b"host", b"origin", b"content-encoding", b"inference-header-content-length", b"authorization"))
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -76,13 +87,46 @@ class Answer:
     @classmethod
     def to(cls, refusal: Refusal) -> Answer:
         """What a refusal is told as."""
-        wait = refusal.more.get("retry_after_s")
+        wait, allow = refusal.more.get("retry_after_s"), refusal.more.get("allow")
         headers = b"" if wait is None else b"retry-after: %d\r\n" % max(1, round(wait))
+        if allow is not None:
+            headers += b"allow: %b\r\n" % allow.encode("ascii")
         return cls.of(refusal.document(), refusal.status, headers)
 
 
 Reply = Callable[[Answer], None]
-Handler = Callable[[Request, Reply], None]
+Withdraw = Callable[[], None]
+Handler = Callable[[Request, Reply], Withdraw | None]
+"""Answers a request, now or later; what it gives back is called if the client is gone before."""
+
+
+class Connections(set["Connection"]):
+    """The connections that there are.
+
+    Args:
+        hosts: what the server is called by, without ports; None: whichever.
+        largest: bytes of a body, as it is sent and decompressed.
+        most: how many there may be.
+        held: bytes of bodies that may be kept.
+
+    Attributes:
+        held: bytes of bodies that are kept.
+    """
+
+    def __init__(
+        self,
+        hosts: frozenset[str] | None = LOOPBACK,
+        *,
+        largest: int = LARGEST_BODY,
+        most: int = MOST_CONNECTIONS,
+        most_held: int = MOST_HELD,
+    ) -> None:
+        super().__init__()
+        self.hosts = hosts
+        self.largest = largest
+        self.most = most
+        self.most_held = most_held
+        self.held = 0
 
 
 class Connection(asyncio.Protocol):
@@ -91,23 +135,23 @@ class Connection(asyncio.Protocol):
     Args:
         handler: is called with each request and what it answers with, once.
         open_: where the connection notes that it is there.
-        largest: bytes of a body, as it is sent and decompressed.
     """
 
-    def __init__(self, handler: Handler, open_: set[Connection], largest: int = LARGEST_BODY) -> None:
+    def __init__(self, handler: Handler, open_: Connections) -> None:
         self._handler = handler
         self._open = open_
-        self._largest = largest
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._asked: deque[_Asked] = deque()
         self._request: Request | None = None
         self._url = b""
-        self._head = 0
+        self._head = 0  # bytes of the head that is being read; -1: it is whole
+        self._began = False
         self._body: list[bytes] = []
         self._size = 0
         self._seen = 0.0
         self._paused = False
+        self._full = False
         self._ending = False
         self._arrived = 0
 
@@ -115,40 +159,60 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
-        self._open.add(self)
         self._seen = monotonic_ns() / 1e9
+        self._open.add(self)
+        if len(self._open) > self._open.most:
+            self._refuse(Refusal("busy", f"{self._open.most} connections are open, as many as may be"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._open.discard(self)
         self._transport = None
+        self._request = None
+        self._drop_body()
         for each in self._asked:
-            each.gone = True
+            each.leave()
         self._asked.clear()
 
     def data_received(self, data: bytes) -> None:
-        self._arrived = monotonic_ns()
-        self._seen = self._arrived / 1e9
         if self._ending:
             return
+        self._arrived = monotonic_ns()
+        self._seen = self._arrived / 1e9
+        self._began = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(Refusal("malformed", "this server speaks HTTP/1.1 only"))
+        except httptools.HttpParserUpgrade:  # it is answered as if it had not been asked for, and nothing is read on
+            self._end_reading()
+            self.flush()
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refusal) else Refusal("malformed", "the request is no HTTP"))
         except httptools.HttpParserError:
             self._refuse(Refusal("malformed", "the request is no HTTP"))
+        else:
+            if self._request is not None and self._head >= 0 and not self._began:
+                self._head += len(data)  # the parser keeps a line until it is whole, however long it is
+                if self._head > LARGEST_HEAD:
+                    self._refuse(_head_too_large())
 
     def eof_received(self) -> bool:
-        """Answers that are still to come go out first."""
-        self._ending = True
-        return bool(self._asked)
+        """Who sends no more has gone: nobody waits for what is still to come."""
+        return False
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._seen = monotonic_ns() / 1e9
+        self.flush()
 
     # -- httptools ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         self._request = Request(self._arrived)
+        self._began = True
         self._url, self._head, self._body, self._size = b"", 0, [], 0
 
     def on_url(self, url: bytes) -> None:
@@ -156,42 +220,83 @@ class Connection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        assert self._request is not None
+        request = self._request
+        assert request is not None
+        if self._head < 0:  # behind the body: nothing there may change how it is read
+            return
         self._count_head(len(name) + len(value) + 4)
-        self._request.headers[name.lower()] = value
+        name = name.lower()
+        if name in _ONCE and name in request.headers:
+            raise Refusal("malformed", f"the header {name.decode('latin-1')} is there twice")
+        request.headers[name] = value
 
     def on_headers_complete(self) -> None:
         request = self._request
         assert request is not None
+        self._head = -1
         request.method = self._parser.get_method().decode("ascii")
         request.keep = self._parser.should_keep_alive()
         path, _, query = self._url.decode("latin-1").partition("?")
         request.path, request.query = path, query
-        if int(request.headers.get(b"content-length", b"0")) > self._largest:
-            raise Refusal("too_large", f"a body may have {self._largest} bytes")
-        if request.headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None:
+        headers = request.headers
+        if b"host" not in headers and self._parser.get_http_version() == "1.1":
+            raise Refusal("malformed", "the header Host is missing")
+        check(headers, self._open.hosts)
+        if int(headers.get(b"content-length", b"0")) > self._open.largest:
+            raise Refusal("too_large", f"a body may have {self._open.largest} bytes")
+        if headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None and not self._asked:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size > self._largest:
-            raise Refusal("too_large", f"a body may have {self._largest} bytes")
+        size = len(body)
+        self._size += size
+        self._open.held += size
+        if self._size > self._open.largest:
+            raise Refusal("too_large", f"a body may have {self._open.largest} bytes")
+        if self._open.held > self._open.most_held:
+            raise Refusal("busy", "too much is being sent to this server at present", retry_after_s=1)
         self._body.append(body)
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
         assert request is not None
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        asked = _Asked(self, request.keep)
+        asked = _Asked(self, request.keep, request.method == "HEAD", self._size)
+        self._body, self._size = [], 0  # what was kept of it is the request's now
         self._asked.append(asked)
-        if len(self._asked) >= MOST_PIPELINED and self._transport is not None and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        if len(self._asked) >= MOST_PIPELINED:
+            self._pause()
         coding = request.headers.get(b"content-encoding")
+        if coding is None:
+            self._handle(request, asked)
+            return
         try:
-            if coding is not None:
-                request.body = decompressed(request.body, coding.decode("latin-1").lower(), self._largest)
-            self._handler(request, asked.answer)
+            body = decompressed(request.body, coding.decode("latin-1").lower(), self._open.largest, LARGEST_ASIDE)
+        except Refusal as refusal:
+            asked.answer(Answer.to(refusal))
+            return
+        if body is None:
+            task = asyncio.ensure_future(self._handle_large(request, asked, coding.decode("latin-1").lower()))
+            asked.withdraw = task.cancel
+        else:
+            request.body = body
+            self._handle(request, asked)
+
+    async def _handle_large(self, request: Request, asked: _Asked, coding: str) -> None:
+        """A body that would hold up everybody else while it is decompressed."""
+        try:
+            body = await asyncio.to_thread(decompressed, request.body, coding, self._open.largest)
+        except Refusal as refusal:
+            asked.answer(Answer.to(refusal))
+            return
+        assert body is not None
+        request.body = body
+        asked.take(len(body))
+        self._handle(request, asked)
+
+    def _handle(self, request: Request, asked: _Asked) -> None:
+        try:
+            asked.withdraw = self._handler(request, asked.answer)
         except Refusal as refusal:
             asked.answer(Answer.to(refusal))
         except Exception:  # a fault of ours: it costs one request, neither the connection nor the others
@@ -201,63 +306,114 @@ class Connection(asyncio.Protocol):
     def _count_head(self, size: int) -> None:
         self._head += size
         if self._head > LARGEST_HEAD:
-            raise Refusal("too_large", f"the head of a request may have {LARGEST_HEAD} bytes")
+            raise _head_too_large()
 
     # -- answers --------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Send the answers that are there, in the order of the requests."""
+        """Send the answers that are there, in the order of the requests, to a client that takes them."""
         transport = self._transport
-        while self._asked and self._asked[0].said is not None and transport is not None:
+        if transport is None:
+            return
+        while self._asked and not self._full and self._asked[0].said is not None:
             asked = self._asked.popleft()
-            answer = asked.said
-            assert answer is not None
-            size = sum(map(len, answer.parts))
-            head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-                _STATUS_LINES[answer.status],
-                answer.type,
-                size,
-                answer.headers,
-                b"" if asked.keep else b"connection: close\r\n",
-            )
-            if size < LARGEST_HEAD:
-                transport.write(b"".join((head, *answer.parts)))
-            else:
-                transport.writelines([head, *answer.parts])
+            self._write(transport, asked)
             if not asked.keep:
-                self._ending = True
-                transport.close()
-                return
-        if self._ending and not self._asked and transport is not None:
-            transport.close()
-        elif self._paused and len(self._asked) < MOST_PIPELINED and transport is not None:
+                self._end_reading()
+                for each in self._asked:
+                    each.leave()
+                self._asked.clear()
+                break
+        if self._ending and not self._asked:
+            self._end(transport)
+        elif self._paused and not self._full and len(self._asked) < MOST_PIPELINED:
             self._paused = False
             transport.resume_reading()
+
+    def _write(self, transport: asyncio.Transport, asked: _Asked) -> None:
+        answer = asked.said
+        assert answer is not None
+        size = sum(map(len, answer.parts))
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
+            _STATUS_LINES[answer.status],
+            answer.type,
+            size,
+            answer.headers,
+            b"" if asked.keep else b"connection: close\r\n",
+        )
+        if asked.is_head:
+            transport.write(head)
+        elif size < LARGEST_HEAD:
+            transport.write(b"".join((head, *answer.parts)))
+        else:
+            transport.writelines([head, *answer.parts])
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._paused and not self._ending:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _refuse(self, refusal: Refusal) -> None:
         """What was sent cannot be read on: this is the last answer."""
         self._request = None
+        self._drop_body()
         if self._transport is None or self._ending:
             return
-        self._ending = True
         asked = _Asked(self, keep=False)
         self._asked.append(asked)
+        self._end_reading()
         asked.answer(Answer.to(refusal))
+
+    def _end_reading(self) -> None:
+        """What was asked is answered; what is sent still is thrown away."""
+        if self._transport is not None and not self._ending:
+            self._ending = True
+            self._request = None
+            self._seen = monotonic_ns() / 1e9
+            if self._asked:
+                self._asked[-1].keep = False
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        """Tell that there is no more; a client that still sends would not read it if the connection ended at once."""
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def _drop_body(self) -> None:
+        self._open.held -= self._size
+        self._body, self._size = [], 0
 
     def look(self, now: float) -> None:
         """Give up a connection on which nothing happens; *now* in seconds (monotonic)."""
-        if self._transport is None or self._asked:
+        transport, silent = self._transport, now - self._seen
+        if transport is None:
             return
-        silent = now - self._seen
-        if self._request is not None and silent > STALLED:
-            self._transport.abort()
+        if self._full:
+            if silent > STALLED:
+                transport.abort()
+        elif self._asked:
+            return
+        elif self._ending:
+            if silent > (STALLED if transport.get_write_buffer_size() else LINGER):
+                transport.abort()
+        elif self._request is not None:
+            taken = now - self._request.arrived / 1e9
+            if silent > STALLED or taken > STALLED + self._size / LEAST_RATE:
+                self._refuse(Refusal("slow", "the request came too slowly"))
+                self.flush()
         elif silent > IDLE:
-            self._transport.close()
+            transport.close()
 
     def close(self) -> None:
         """No more requests; what was asked is answered."""
-        self._ending = True
+        self._end_reading()
         self.flush()
+        if self._transport is not None and not self._asked:
+            self._transport.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -266,17 +422,37 @@ class _Asked:
 
     connection: Connection
     keep: bool
+    is_head: bool = False
+    held: int = 0
     said: Answer | None = None
     gone: bool = False
+    withdraw: Callable[[], Any] | None = None
 
     def answer(self, answer: Answer) -> None:
         if self.said is None and not self.gone:
             self.said = answer
+            self.take(-self.held)
             self.connection.flush()
 
+    def take(self, size: int) -> None:
+        """More of it is kept, or less."""
+        self.held += size
+        self.connection._open.held += size
 
-def decompressed(body: bytes, coding: str, largest: int) -> bytes:
-    """A body as it was before it was compressed.
+    def leave(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self.take(-self.held)
+        if self.said is None and self.withdraw is not None:
+            self.withdraw()
+
+
+def _head_too_large() -> Refusal:
+    return Refusal("too_large", f"the head of a request may have {LARGEST_HEAD} bytes")
+
+
+def decompressed(body: bytes, coding: str, largest: int, most: int | None = None) -> bytes | None:
+    """A body as it was before it was compressed; None: it has more than *most* bytes.
 
     Raises:
         Refusal: the coding is unknown, the body is damaged, or larger than *largest*.
@@ -284,14 +460,17 @@ def decompressed(body: bytes, coding: str, largest: int) -> bytes:
     if coding in ("", "identity"):
         return body
     if coding not in ("gzip", "x-gzip", "deflate"):
-        raise Refusal("malformed", f"content-encoding {coding!r} is neither gzip nor deflate")
+        raise Refusal("malformed", "content-encoding is neither gzip nor deflate")
     bits = 31 if coding != "deflate" else (15 if body[:1] and body[0] & 0x0F == 8 else -15)
+    bound = largest if most is None else min(largest, most)
     try:
         unpacker = zlib.decompressobj(bits)
-        found = unpacker.decompress(body, largest + 1)
+        found = unpacker.decompress(body, bound + 1)
     except zlib.error:
         raise Refusal("malformed", f"the body is no {coding}") from None
-    if len(found) > largest:
+    if len(found) > bound:
+        if bound < largest:
+            return None
         raise Refusal("too_large", f"a body may have {largest} bytes when it is decompressed")
     if not unpacker.eof:
         raise Refusal("malformed", f"the body is no whole {coding}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,12 @@ import msgspec
 from clx.serving.failures import Refusal
 from clx.serving.tensors import DATATYPES, Tensor, elements, from_bytes, from_json, to_json
 
+LARGEST_JSON = 16 << 20
+"""Bytes of JSON that a request may have: nobody else is served while it is read. Binary tensors are not read at all."""
+LONGEST_NAME = 256
 LONGEST_TIMEOUT = 86_400_000_000
 """Microseconds: a day."""
+_HALF = re.compile(r"[\ud800-\udfff]")
 _SEQUENCES = ("sequence_id", "sequence_start", "sequence_end")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -69,8 +74,10 @@ def parsed(body: bytes) -> Any:
         raise Refusal("malformed", "the body is nested too deeply") from None
     try:
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise Refusal("malformed", f"the body is no JSON: {error}") from None
+    except (ValueError, RecursionError):  # bytes that are no text, a number of thousands of digits
+        raise Refusal("malformed", "the body is no JSON") from None
 
 
 def inference(body: bytes, header: int | None = None) -> Inference:
@@ -85,6 +92,8 @@ def inference(body: bytes, header: int | None = None) -> Inference:
     """
     if header is not None and not 0 < header <= len(body):
         raise Refusal("malformed", f"Inference-Header-Content-Length is {header}; the body has {len(body)} bytes")
+    if (len(body) if header is None else header) > LARGEST_JSON:
+        raise Refusal("too_large", f"a request may have {LARGEST_JSON} bytes of JSON: send tensors as binary data")
     document = parsed(body if header is None else body[:header])
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise Refusal("malformed", "the body is no object with a list of inputs")
@@ -103,11 +112,11 @@ def inference(body: bytes, header: int | None = None) -> Inference:
 
 def _input(said: Any, rest: memoryview) -> tuple[Tensor, int]:
     """An input, and how many of the bytes after the JSON are its."""
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-        raise Refusal("malformed", "an input is no object with a name")
+    if not isinstance(said, dict) or not _is_text(said.get("name")):
+        raise Refusal("malformed", f"an input is no object with a name of at most {LONGEST_NAME} characters")
     name, datatype = said["name"], said.get("datatype")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise Refusal("malformed", f"input {name}: datatype {datatype!r} is none of {', '.join(DATATYPES)}")
+        raise Refusal("malformed", f"input {name}: datatype is none of {', '.join(DATATYPES)}")
     shape, count = elements(name, said.get("shape"))
     parameters = _parameters(said, f"input {name}")
     size = parameters.get("binary_data_size")
@@ -118,8 +127,15 @@ def _input(said: Any, rest: memoryview) -> tuple[Tensor, int]:
     if "data" in said:
         raise Refusal("malformed", f"input {name} has data and binary_data_size")
     if type(size) is not int or not 0 <= size <= len(rest):
-        raise Refusal("malformed", f"input {name}: binary_data_size is {size!r}; {len(rest)} bytes are left")
+        raise Refusal(
+            "malformed", f"input {name}: binary_data_size is no number from 0 to {len(rest)}: so many bytes are left"
+        )
     return from_bytes(name, datatype, shape, count, rest[:size]), size
+
+
+def _is_text(said: Any) -> bool:
+    """Whether it is a text that can be said again: half of a pair of surrogates cannot."""
+    return isinstance(said, str) and len(said) <= LONGEST_NAME and (said.isascii() or not _HALF.search(said))
 
 
 def _parameters(said: dict[str, Any], whose: str) -> dict[str, Any]:
@@ -140,8 +156,8 @@ def _whole(document: dict[str, Any], inputs: list[Tensor]) -> Inference:
     if asked is not None and not isinstance(asked, list):
         raise Refusal("malformed", "outputs are no list")
     said = document.get("id", "")
-    if not isinstance(said, str):
-        raise Refusal("malformed", "id is no text")
+    if said and not _is_text(said):
+        raise Refusal("malformed", f"id is no text of at most {LONGEST_NAME} characters")
     binary = parameters.get("binary_data_output") is True
     return Inference(
         inputs,
@@ -157,13 +173,13 @@ def _whole(document: dict[str, Any], inputs: list[Tensor]) -> Inference:
 def _number(parameters: dict[str, Any], name: str, most: int) -> int:
     value = parameters.get(name, 0)
     if type(value) is not int or not 0 <= value <= most:
-        raise Refusal("malformed", f"{name} is {value!r}; it is a whole number from 0 to {most}")
+        raise Refusal("malformed", f"{name} is no whole number from 0 to {most}")
     return value
 
 
 def _wanted(said: Any, *, binary: bool) -> Wanted:
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-        raise Refusal("malformed", "an output is no object with a name")
+    if not isinstance(said, dict) or not _is_text(said.get("name")):
+        raise Refusal("malformed", f"an output is no object with a name of at most {LONGEST_NAME} characters")
     parameters = _parameters(said, f"output {said['name']}")
     if parameters.get("classification"):
         raise Refusal("malformed", f"output {said['name']}: classification is not supported")

@@ -8,19 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from clx.serving.api import Api, Shelf
+from clx.serving.api import Api
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
-from clx.serving.failures import Refusal
-from clx.serving.http import Connection
-from clx.serving.protocol import parsed
+from clx.serving.following import Following
+from clx.serving.http import Connection, Connections
 from clx.serving.remote import Address, reach
-from clx.serving.served import Served
+from clx.serving.shelf import TableShelf
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
@@ -38,26 +37,31 @@ class Server:
         workers: how many processes of this machine hold them.
         remote: where workers of other machines wait.
         token: what those know.
+        modules: of which workers of this machine may have models that are code.
         tell: is given a line about who comes and goes of them.
     """
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: TableShelf,
         workers: int = 1,
         remote: Sequence[Address] = (),
         token: bytes = b"",
+        modules: Sequence[str] = (),
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._controller = Controller(self._lost)
-        self._api = Api(self._controller, shelf)
+        self._catalogue = Catalogue(self._controller)
+        self._shelf = shelf
+        self._api = Api(self._controller, self._catalogue, shelf)
+        self._modules = modules
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._open: set[Connection] = set()
+        self._open = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
@@ -66,13 +70,12 @@ class Server:
         """What decides."""
         return self._controller
 
-    async def run(self, host: str, port: int, models: list[Served], ready: Callable[[int], None]) -> None:
+    async def run(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Serve until :meth:`stop` is called.
 
         Args:
             host: the address.
             port: 0: one that is free.
-            models: what is loaded at once.
             ready: is called with the port when the address answers.
 
         Raises:
@@ -84,17 +87,14 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         for executor in range(self._count):
             await self._start(executor)
-        for model in models:
-            model.state = "loading"
-            self._controller.models[model.name] = model
-            if self._count:
-                self._later(self._load(model))
+        following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
             self._later(self._join(executor))
         ready(listening.sockets[0].getsockname()[1])
         looking = loop.create_task(self._look())
         await self._ended.wait()
         looking.cancel()
+        following.cancel()
         await self._end(listening)
 
     def stop(self) -> None:
@@ -103,10 +103,6 @@ class Server:
 
     def _connection(self) -> Connection:
         return Connection(self._api.handle, self._open)
-
-    async def _load(self, model: Served) -> None:
-        with contextlib.suppress(Refusal):  # it says itself why it is not ready
-            await self._controller.load(model)
 
     async def _load_all(self, executor: int) -> None:
         """Have a worker that is new hold what others do."""
@@ -119,7 +115,13 @@ class Server:
     async def _start(self, executor: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "clx.serving.worker", str(theirs.fileno())]
+            command = [
+                sys.executable,
+                "-m",
+                "clx.serving.worker",
+                str(theirs.fileno()),
+                *(f"--module={each}" for each in self._modules),
+            ]
             started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self._workers[executor] = started
         await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
@@ -192,70 +194,24 @@ class Server:
                 started.wait(5)
 
 
-class Files:
-    """A shelf of files that were named when the server began; it takes no uploads.
-
-    Args:
-        files: by the names under which they are served.
-    """
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = dict(files)
-
-    def models(self) -> list[Served]:
-        """What is served from the start."""
-        return [Served(name, "1", str(path)) for name, path in self._files.items()]
-
-    async def wanted(self, name: str, parameters: dict[str, Any]) -> Served:
-        """The model of one of the files.
-
-        Raises:
-            Refusal: there is none of that name, or another file was sent.
-        """
-        if any(each.startswith("file:") for each in parameters):
-            raise Refusal("malformed", "this server takes no uploads")
-        below = _path_below(parameters)
-        if below:
-            return Served(name, "1", "", below=below)
-        if name not in self._files:
-            raise Refusal("malformed", f"there is no model {name}")
-        return Served(name, "1", str(self._files[name]))
-
-    async def unwanted(self, name: str) -> None:
-        """It is served again when the server starts anew."""
-
-
-def _path_below(parameters: Mapping[str, Any]) -> str:
-    """The file below the directories of workers that a call to load names: ``path``, there or in its ``config``."""
-    config = parameters.get("config")
-    if isinstance(config, str):
-        said = parsed(config.encode())
-        inside = said.get("parameters") if isinstance(said, dict) else None
-        if isinstance(inside, dict) and "path" in inside:
-            path = inside["path"]
-            parameters = {"path": path.get("string_value") if isinstance(path, dict) else path}
-    path = parameters.get("path", "")
-    if not isinstance(path, str):
-        raise Refusal("malformed", "path is no text")
-    return path
-
-
 def serve(
-    files: Mapping[str, Path], server: Callable[[Files], Server], place: Address, ready: Callable[[int], None]
+    shelf: TableShelf, server: Callable[[TableShelf], Server], place: Address, ready: Callable[[int], None]
 ) -> None:
-    """Serve models of files until SIGTERM or Ctrl-C.
+    """Serve models until SIGTERM or Ctrl-C.
 
     Raises:
         OSError: the address cannot be had.
     """
-    shelf = Files(files)
 
     async def run() -> None:
-        await server(shelf).run(place.host, place.port, shelf.models(), ready)
+        await server(shelf).run(place.host, place.port, ready)
 
-    if find_spec("uvloop") is None:
-        asyncio.run(run())
-    else:
-        import uvloop
+    try:
+        if find_spec("uvloop") is None:
+            asyncio.run(run())
+        else:
+            import uvloop
 
-        uvloop.run(run())
+            uvloop.run(run())
+    finally:
+        shelf.close()

@@ -38,8 +38,10 @@ class Statistics:
     fail: Count = field(default_factory=Count)
     queue: Count = field(default_factory=Count)
     infer: Count = field(default_factory=Count)
+    offered: int = 0
     refused: int = 0
     missed: int = 0
+    withdrawn: int = 0
     rows: int = 0
     runs: int = 0
     last: int = 0
@@ -63,7 +65,13 @@ class Served:
         inputs: what it takes, once it is held.
         outputs: what it gives.
         batches: whether the first dimension counts rows.
+        most_rows: of a batch, once it is held.
         grown: bytes that a worker has grown by when it was loaded there.
+        digest: SHA-256 of its file, where that is known.
+        size: bytes of its file, likewise.
+        callable: ``MODULE:NAME`` of what workers import in place of a file.
+        residence: how it is to stand (:data:`clx.db.serving.models.Residence`).
+        key: what tells it from other versions and other ways to load it.
     """
 
     name: str
@@ -76,11 +84,23 @@ class Served:
     inputs: dict[str, Spec] = field(default_factory=dict)
     outputs: list[Spec] = field(default_factory=list)
     batches: bool = False
+    most_rows: int = 1
     grown: int = 0
     below: str = ""
     digest: str = ""
     size: int = 0
+    callable: str = ""
+    residence: str = "loaded"
+    key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
+
+    def __post_init__(self) -> None:
+        source = self.digest[:16] or self.callable or self.below or self.path
+        self.key = self.key or f"{self.name}/{self.version}/{self.largest}/{source}"
+
+    def take(self, other: Served) -> None:
+        """What can change without loading it anew is as in *other*, which is the same model."""
+        self.timeout, self.residence = other.timeout, other.residence
 
     def check(self, asked: Inference) -> tuple[int, Hashable]:
         """How many rows a request has, and what has to be equal in requests that run together.
@@ -118,7 +138,7 @@ class Served:
         return {
             "name": self.name,
             "versions": [self.version],
-            "platform": "onnxruntime_onnx",
+            "platform": "python" if self.callable else "onnxruntime_onnx",
             "inputs": [_document(each) for each in self.inputs.values()],
             "outputs": [_document(each) for each in self.outputs],
         }

@@ -18,6 +18,10 @@ from clx.serving.failures import Refusal
 
 MOST_ELEMENTS = 1 << 30
 MOST_DIMENSIONS = 16
+MOST_TEXTS = 1 << 20
+"""Elements of a tensor of BYTES: each is looked at."""
+MOST_AS_JSON = 1 << 22
+"""Elements of an output that goes out as JSON: each becomes an object before it is written."""
 
 
 class Datatype(NamedTuple):
@@ -100,10 +104,14 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], count: int, dat
         )
     if not size:
         _check_texts(name, count, data)
+    elif datatype == "BOOL" and bytes(data).translate(None, b"\0\1"):
+        raise Refusal("malformed", f"input {name}: an element of BOOL is neither 0 nor 1")
     return Tensor(name, datatype, shape, data)
 
 
 def _check_texts(name: str, count: int, data: memoryview) -> None:
+    if count > MOST_TEXTS:
+        raise Refusal("too_large", f"input {name}: a tensor of BYTES may have {MOST_TEXTS} elements")
     at, found, end = 0, 0, len(data)
     while at + 4 <= end:
         at += 4 + int.from_bytes(data[at : at + 4], "little")
@@ -156,6 +164,8 @@ def to_json(tensor: Tensor) -> list[Any]:
         Refusal: an element of BYTES is no text.
     """
     datatype = DATATYPES[tensor.datatype]
+    if prod(tensor.shape) > MOST_AS_JSON:
+        raise Refusal("too_large", f"output {tensor.name} has more than {MOST_AS_JSON} elements: ask for binary data")
     if datatype.code:
         found = array(datatype.code)
         found.frombytes(tensor.data)

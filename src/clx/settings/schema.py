@@ -241,6 +241,13 @@ class PythonSettings(Section, frozen=True):
     """MiB by which a process for tasks may have grown before another takes its place."""
 
 
+class ServingSettings(Section, frozen=True):
+    """``[serving]``: models that answer requests (``clx serve``)."""
+
+    modules: Names = ()
+    """Modules that workers may import for models that are Python, as ``["shop.models"]``; none: models are of ONNX."""
+
+
 class LoggingSettings(Section, frozen=True):
     """``[logging]``: what is written where."""
 
@@ -273,6 +280,7 @@ class Settings(_WithJobTypes, frozen=True):
     work: WorkSettings = WorkSettings()
     archive: ArchiveSettings = ArchiveSettings()
     python: PythonSettings = PythonSettings()
+    serving: ServingSettings = ServingSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def having(self, *sections: JobTypeSection) -> Settings:

@@ -19,12 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from clx.db.models import decode
+from clx.db.works.fields import ALIASES, FIELDS, checked, known
 from clx.db.works.models import new_id
 from clx.db.works.searching import Search, conditions
 from clx.db.works.withdrawing import Asked
 from clx.errors import DatabaseError, LostRunError, ServerError, UsageError
 from clx.settings.problems import did_you_mean, shortened
-from clx.work.fields import ALIASES, FIELDS, checked, known
 from clx.work.place import Where, store
 from clx.work.reading import read_entries
 

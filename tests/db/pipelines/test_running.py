@@ -194,6 +194,34 @@ def test_the_results_of_the_last_work_are_there_when_the_next_stage_begins(queue
     assert now(queue, it)["status"] == "running"
 
 
+@pytest.mark.parametrize("matrix", [{}, {"n": [1]}])
+def test_results_are_a_list_where_a_step_has_a_matrix_also_of_one(queue: Queue, matrix: dict[str, list[int]]) -> None:
+    fields = {"parameters": {"found": "${{ pipeline.a.work.results }}"}}
+    deploy(
+        queue, step("a", 1, matrix=matrix), StepDefinition("b", 2, works=None, work={"pipeline": "b"}, fields=fields)
+    )
+    do(queue, "a", results={"n": 7})
+    assert withdraw(queue, "b")["parameters"] == {"found": [{"n": 7}] if matrix else {"n": 7}}
+
+
+@pytest.mark.parametrize(
+    ("name", "results", "expected"),
+    [
+        ("priority", 9, "The priority of a work cannot be 9. It is a whole number from 1 to 5."),
+        ("site", {"a": 1}, "The site of a work cannot be {'a': 1}. It is a text that is not empty, without NUL."),
+        ("timeout", -1, "The timeout of a work cannot be -1. It is a whole number from 1 to 259200."),
+    ],
+)
+def test_a_field_that_cannot_be_what_results_say_fails_its_step(
+    queue: Queue, name: str, results: object, expected: str
+) -> None:
+    fields = {name: "${{ pipeline.a.work.results.it }}"}
+    it = deploy(queue, step("a", 1), StepDefinition("b", 2, works=None, work={"pipeline": "b"}, fields=fields))
+    do(queue, "a", results={"it": results})
+    assert reasons(queue, it) == {"b": expected}
+    assert now(queue, it)["status"] == "failure"
+
+
 def test_many_works_of_several_pipelines_may_end_in_one_transaction(queue: Queue) -> None:
     made = [deploy(queue, step("a", 1, 2), step("then", 2)) for _ in range(5)]
     held = [withdraw(queue, "a") for _ in range(10)]

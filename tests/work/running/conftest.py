@@ -21,6 +21,7 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 
 import click
+import clx
 
 def add(a, b):
     print("adding", a, b)
@@ -50,6 +51,14 @@ def hangs(file):
     Path(file + ".new").write_text(f"{os.getpid()} {other.pid}")
     os.rename(file + ".new", file)
     time.sleep(600)
+
+def hangs_at(file):
+    if file:
+        hangs(file)
+
+def tells():
+    clx.progress(1, 3)
+    clx.progress(2, 3, "nearly")
 
 def says(count):
     print("x" * count)

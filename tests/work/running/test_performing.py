@@ -52,16 +52,16 @@ def test_a_performer_answers_whatever_happens() -> None:
 
 
 def test_functions_are_found_by_their_path() -> None:
-    assert static("clx.work.fields.known").__name__ == "known"
-    assert static("clx.work.fields:known").__name__ == "known"
+    assert static("clx.db.works.fields.known").__name__ == "known"
+    assert static("clx.db.works.fields:known").__name__ == "known"
     assert static("clx.work.work.Work.from_dict").__name__ == "from_dict"
     for target, fact in (
         ("known", "names no function"),
-        ("clx.work.fields.knwon", "has no knwon"),
+        ("clx.db.works.fields.knwon", "has no knwon"),
         ("clx.work.nothing.known", "has no nothing"),
         ("no_such_module.known", "There is no module"),
-        ("clx.work.fields.LONGEST_TIMEOUT", "is no function"),
-        ("clx.work.fields", "is no function"),
+        ("clx.db.works.fields.LONGEST_TIMEOUT", "is no function"),
+        ("clx.db.works.fields", "is no function"),
         ("a..b", "names no function"),
     ):
         with pytest.raises(UsageError, match=fact):
@@ -69,10 +69,17 @@ def test_functions_are_found_by_their_path() -> None:
 
 
 def test_what_a_work_names_is_defined_where_it_says() -> None:
-    assert allowed("clx.work.fields.known", ["clx.work.fields"]).__name__ == "known"
-    for target in ("clx.work.fields.encode", "clx.work.fields._text", "clx.work.work.Work", "known", ".known", ""):
+    assert allowed("clx.db.works.fields.known", ["clx.db.works.fields"]).__name__ == "known"
+    for target in (
+        "clx.db.works.fields.encode",
+        "clx.db.works.fields._text",
+        "clx.work.work.Work",
+        "known",
+        ".known",
+        "",
+    ):
         with pytest.raises(UsageError):
-            allowed(target, ["clx.work.fields"])
+            allowed(target, ["clx.db.works.fields"])
 
 
 def test_programs_are_found_before_anything_else() -> None:

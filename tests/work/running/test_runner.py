@@ -14,7 +14,10 @@ from tests.support.scene import until
 from tests.work.running.conftest import Do, now
 
 from clx.db.jobs import Queue
+from clx.db.works.table import Works
+from clx.db.works.withdrawing import Asked
 from clx.errors import UsageError
+from clx.work.running.runner import Plan, Runner
 from clx.work.work import Work
 from clx.workers.run_logs import named
 
@@ -127,8 +130,8 @@ def test_the_first_signal_lets_it_finish_and_the_second_hands_it_back(do: Do, qu
 
     def interrupt() -> None:
         until(file.exists)
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGINT):  # two of one kind may arrive as one
+            os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -137,6 +140,59 @@ def test_the_first_signal_lets_it_finish_and_the_second_hands_it_back(do: Do, qu
     work = now(queue, done)
     assert (done.status, work["status"], work["attempt"]) == ("queued", "queued", 0)
     until(lambda: not any(map(psutil.pid_exists, map(int, file.read_text().split()))))
+
+
+def test_one_that_is_idle_ends_at_the_first_signal(queue: Queue, folder: Path) -> None:
+    waits = threading.Event()
+
+    def interrupt() -> None:
+        waits.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    class Watched(Works):
+        def withdraw(self, *asked: Any, **more: Any) -> Any:
+            waits.set()
+            return super().withdraw(*asked, **more)
+
+    runner = Runner(Watched(queue), Plan(Asked(("p",)), "steps.nothing", path=(str(folder),)), lambda _: None)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        assert runner.run() == 0
+    finally:
+        runner.close()
+        thread.join()
+
+
+def test_what_was_withdrawn_ahead_is_handed_back_where_a_work_lasts(do: Do, queue: Queue, tmp_path: Path) -> None:
+    file, found = tmp_path / "pids", {}
+
+    def look() -> None:
+        until(file.exists)
+        with Queue.open(tmp_path / "jobs.db") as other:
+            until(lambda: other.works.status()["queued"] == 1)
+            found.update({each["id"]: (each["status"], each["attempt"]) for each in _all(other)})
+            other.works.cancel([work_id for work_id, (status, _) in found.items() if status == "running"])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    parameters: dict[str, Any] = {"parameters": {"file": str(file)}}
+    done = do("hangs_at", *[{"parameters": {"file": ""}}] * 3, parameters, {"parameters": {"file": ""}})
+    thread.join()
+    assert [each.status for each in done] == ["success", "success", "success", "cancelled", "success"]
+    assert sorted(found.values()) == [("queued", 0), ("running", 1), *[("success", 1)] * 3]
+    assert [now(queue, each)["attempt"] for each in done if each.status == "success"] == [1] * 4
+
+
+def test_no_more_are_withdrawn_than_it_does(do: Do, queue: Queue) -> None:
+    assert len(do("nothing", *[{}] * 9, lives=5)) == 5
+    assert [each["attempt"] for each in _all(queue) if each["status"] == "queued"] == [0] * 4
+
+
+def test_how_far_it_is_is_in_the_work(do: Do, queue: Queue) -> None:
+    (done,) = do("tells", {})
+    assert now(queue, done)["progress"] == {"done": 2, "total": 3, "text": "nearly"}
+    assert now(queue, done)["status"] == "success"
 
 
 def test_a_long_output_is_an_artifact(do: Do, queue: Queue) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from clx.db.models import decode_or_show
 from clx.db.pipelines import statements as sql
 from clx.db.transaction import Transaction
+from clx.db.works.fields import checked
 from clx.db.works.models import Document
+from clx.errors import UsageError
 from clx.expressions.language import OPENING, Scope, parse, parse_condition
 from clx.expressions.matrix import axes_of, combinations, fill
 
@@ -41,7 +43,7 @@ class Steps(Mapping[str, Mapping[str, Any]]):
 
 
 class _Step(Mapping[str, Any]):
-    """A step: its ``status``, and of its ``work`` the ``results``, a list of them where it has several."""
+    """A step: its ``status``, and of its ``work`` the ``results``: a list of them where it has a matrix."""
 
     def __init__(self, tx: Transaction, step: Step) -> None:
         self._tx, self._step = tx, step
@@ -55,8 +57,16 @@ class _Step(Mapping[str, Any]):
         if self._work is None:
             rows = self._tx.execute(sql.DOCUMENTS_OF_STEP, (self._step.id,)).fetchall()
             found = [_results(decode_or_show(row[0])) for row in rows]
-            self._work = {"results": found if self._step.works > 1 else next(iter(found), None)}
+            self._work = {"results": found if self._has_several() else next(iter(found), None)}
         return self._work
+
+    def _has_several(self) -> bool:
+        """Whether it may have several works, however many they have become."""
+        if self._step.works > 1:
+            return True
+        row = self._tx.execute(sql.DEFINITION, (self._step.id,)).fetchone()
+        definition = decode_or_show(row[0]) if row else None
+        return isinstance(definition, dict) and bool(definition.get("matrix"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(("status", "work"))
@@ -87,13 +97,21 @@ def combined(definition: Mapping[str, Any], scope: Scope) -> Iterator[Document]:
     Raises:
         ExpressionError: an expression has no value.
         MatrixError: the matrix has become something else, or too many combinations.
+        UsageError: a field cannot be what it became.
     """
     axes = axes_of(_parsed(definition["axes"]), scope)
     fields = _parsed(definition["fields"])
     for values in combinations(axes):
         inner = Scope({**scope.matrix, **values}, scope.steps)
-        filled = {name: fitted(name, fill(value, inner)) for name, value in fields.items()}
-        yield {**definition["work"], **{name: _listed(name, value) for name, value in filled.items()}}
+        yield {**definition["work"], **{name: _kept(name, fill(value, inner)) for name, value in fields.items()}}
+
+
+def _kept(name: str, value: Any) -> Any:
+    """What is kept of *value* in the field *name*."""
+    try:
+        return _listed(name, checked(name, fitted(name, value)))
+    except UsageError as error:
+        raise UsageError(f"{error.fact} {error.next_step}", "Correct the pipeline.") from None
 
 
 def _parsed(value: Any) -> Any:

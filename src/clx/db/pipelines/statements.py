@@ -27,6 +27,7 @@ DEFINITIONS = (
     "SELECT id, definition FROM pipeline_steps WHERE pipeline_id = :pipeline AND status = 'created' "
     "AND (stage = :stage OR (stage IS NULL AND CAST(:stage AS BIGINT) IS NULL)) ORDER BY position"
 )
+DEFINITION = "SELECT definition FROM pipeline_steps WHERE id = ?"
 END_STEP = (
     "UPDATE pipeline_steps SET status = :status, reason = :reason, ended_at = :now, "
     "started_at = coalesce(started_at, :now) WHERE id = :id"

@@ -62,6 +62,15 @@ class Checkpointer:
             return
         self._rows += changes - held.changes
         held.changes = changes
+        self._look(connection)
+
+    def look(self, connection: Any) -> None:
+        """See to the log, whoever has written."""
+        if GUARDS_RESETS:
+            self._rows += _EVERY
+            self._look(connection)
+
+    def _look(self, connection: Any) -> None:
         with suppress(OSError):  # no log: another journal mode
             size = os.stat(self._log).st_size  # noqa: PTH116
             if size > self._due or (size > LOG and self._rows >= self._share):

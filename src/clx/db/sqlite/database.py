@@ -19,7 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from clx.db.clock import Clock
 from clx.db.crashpoints import crash_point
-from clx.db.database import Database, Params, Row
+from clx.db.database import Params, Row
 from clx.db.doorbell import Doorbell
 from clx.db.leases import NOTICED, LeaseWatch
 from clx.db.sqlite.checkpoint import Checkpointer
@@ -30,6 +30,7 @@ from clx.db.sqlite.driver import BUSY, UNBOUND, driver, error_name, not_taken, r
 from clx.db.sqlite.filesystem import lost_log, placed
 from clx.db.sqlite.foreign import OWN_TABLES, TABLES, of_something_else, refuse_other_files
 from clx.db.sqlite.guard import File, file_number
+from clx.db.sqlite.haste import Hasty
 from clx.db.sqlite.intact import Folder, Place
 from clx.db.sqlite.thread_connection import Held, is_inherited
 from clx.db.state import StateDirectory
@@ -39,14 +40,14 @@ from clx.regular import cure
 
 T = TypeVar("T")
 
-REVISION = "0008"
+REVISION = "0009"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _WRITES_WAIT = 5
 """So many times as long as a read does a write wait for the lock: what it carries may be lost with it."""
 
 
-class SqliteDatabase(Database):
+class SqliteDatabase(Hasty):
     """One job table in a file of SQLite.
 
     Args:
@@ -360,7 +361,7 @@ class SqliteDatabase(Database):
     def _translated(self, error: Any, *, reading: bool = False) -> DatabaseError:
         """Our error for a driver's; where the table takes nothing at the moment, nobody's silence says anything."""
         found = translate(error, self.path, reading=reading)
-        if isinstance(found, DatabaseBusyError | DatabaseFullError):
+        if isinstance(found, DatabaseBusyError | DatabaseFullError) and not self.is_in_haste:
             self.leases.distrust(math.inf)
         return found
 
@@ -377,6 +378,7 @@ class SqliteDatabase(Database):
                     self.leases.distrust(waited)
                 transaction = SqliteTransaction(connection, self.clock.now())
                 value = body(transaction)
+                self.require_leisure(transaction.steps)
                 transaction.conclude()
                 self._require_locks(held)
                 crash_point(name, "before_commit")
@@ -385,7 +387,8 @@ class SqliteDatabase(Database):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            self._checkpointer.committed(held)
+            if not self.is_in_haste:
+                self._checkpointer.committed(held)
         crash_point(name, "after_commit")
         if transaction.bells:
             self.doorbell.ring(*transaction.bells)

@@ -21,7 +21,7 @@ from clx.db.works.searching import FEW, Search, Statement, place_after
 from clx.db.works.updating import changes, delete, expire, note_run, rows_by_id, update
 from clx.db.works.withdrawing import Accepts, Asked, withdraw
 from clx.db.writer import SLICE, Writer
-from clx.errors import LostRunError
+from clx.errors import LostRunError, LostWorkerError
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
@@ -56,6 +56,7 @@ class Works:
         self._writer = Writer(queue.database)
         self._write = self._writer.write
         self._is_fruitful = False
+        self._waiting: set[Bells] = set()
 
     @property
     def pipelines(self) -> Pipelines:
@@ -115,13 +116,22 @@ class Works:
         if found is not None or time.monotonic() >= ends_at:
             return found
         with Bells(self.database, asked.types) as bells:
-            while True:
-                bells.silence()
-                found = self._withdraw(asked, worker, length, accepts)
-                left = ends_at - time.monotonic()
-                if found is not None or left <= 0:
-                    return found
-                bells.wait(min(left, rest(self._queue)))
+            self._waiting.add(bells)
+            try:
+                while True:
+                    bells.silence()
+                    found = self._withdraw(asked, worker, length, accepts)
+                    left = ends_at - time.monotonic()
+                    if found is not None or left <= 0 or bells.is_woken:
+                        return found
+                    bells.wait(min(left, rest(self._queue)))
+            finally:
+                self._waiting.discard(bells)
+
+    def wake(self) -> None:
+        """Let withdrawals that wait now return; for any thread and any signal handler."""
+        for bells in tuple(self._waiting):
+            bells.wake()
 
     def _withdraw(
         self, asked: Asked, worker: int | None, lease: int | None, accepts: Accepts | None
@@ -210,6 +220,39 @@ class Works:
             part = todo[first : first + SLICE]
             taken += self._write("update_works", partial(update, todo=part, worker=worker, again=again))
         return taken
+
+    def exchange(
+        self, document: Document, asked: Asked, *, worker: int | None = None, lease: Seconds | None = None
+    ) -> tuple[bool, Document | None]:
+        """Update a work and withdraw the next one that fits, in one transaction.
+
+        Args:
+            document: as of :meth:`update`.
+            asked, worker, lease: as of :meth:`withdraw`.
+
+        Returns:
+            Whether the document was taken, and the next work; None where none waits, or :meth:`withdraw` is to look.
+
+        Raises:
+            QueueError: names a field that is not possible, or *lease* is no number of seconds.
+        """
+        length = None if lease is None else _lease(lease)
+        queue = self._queue
+        if queue.is_rescue_due or not queue.may_claim(asked.types):
+            return self.update([document])[0], None
+        me = queue.worker_for(asked.types) if worker is None else worker
+        todo = changes([document])
+        self.database.find_marks("", asked.types)
+
+        def body(tx: Transaction) -> tuple[bool, tuple[Found, int] | None]:
+            (taken,) = update(tx, todo, me, again=True)
+            return taken, withdraw(tx, asked, me, length, None)
+
+        try:
+            taken, found = self._write("exchange_works", body)
+        except LostWorkerError:
+            return self.update([document])[0], None
+        return taken, None if found is None else {**found[0].document, "run": found[1]}
 
     def delete(self, ids: Iterable[str], *, store: Store | None = None) -> list[str]:
         """Remove works, but for locked ones; live ones are cancelled. Returns the ids of those that were there.

@@ -151,6 +151,15 @@ class TaskProcess:
                 self._watch(key, lasted)
                 look()
 
+    def ask(self, job: Question) -> None:
+        """Have the function of a job begin at once; the next :meth:`run` has to be for the same.
+
+        Raises:
+            UsageError, WorkerStartupError: there is no child, and none can be started.
+        """
+        self._answers = self._require_child()
+        self._ask(self._answers, [job])
+
     def _is_over(self, key: Key, overran: bool) -> str:
         """Why a run is to be ended; empty where it is not."""
         if self._asked is not None and self._asked[0] == key:
@@ -291,6 +300,7 @@ class TaskProcess:
             self._pump(self._without_output, 0.0)
         if self._keeper.poll() is not None:
             self._forget_keeper()
+            self._sent.clear()  # nobody will answer it
             self._begin()
         if self._child is None:
             self._start()

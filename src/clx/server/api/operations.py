@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from clx.db.jobs import Queue
 
 
+FEW = 4096
+"""Bytes of a body that is soon dealt with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of an operation.
@@ -40,6 +44,7 @@ class Attended:
         same: equal for calls that ask for the same: where one is in vain, so are the others.
         is_in_vain: whether an answer has nothing.
         give_back: undoes what an answer tells that nobody will get.
+        is_short: whether looking for it takes moments only.
     """
 
     seconds: float
@@ -47,6 +52,7 @@ class Attended:
     same: Hashable
     is_in_vain: Callable[[Any], bool]
     give_back: Callable[[Any], None]
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Operation:
         run: what it does, in a thread for the table; a mapping or a structure becomes the answer.
         query, body, answer: what it takes and gives.
         writes: whether it writes to the table.
+        is_short: whether a call with so few bytes as :data:`FEW` takes moments only, in a single transaction.
         status: of its answer.
         wait: how many seconds to wait for which jobs before *run*, or what finds them in a thread for the table; None:
             it waits for none.
@@ -77,6 +84,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     writes: bool = False
+    is_short: bool = False
     status: int = 200
     wait: Callable[[Call], tuple[float, list[int] | Callable[[], list[int]]]] | None = None
     attended: Callable[[Call], Attended] | None = None

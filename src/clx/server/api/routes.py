@@ -19,7 +19,7 @@ from clx.server.answers import JSON, Refusal
 from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
-from clx.server.api.operations import Call, Operation
+from clx.server.api.operations import FEW, Call, Operation
 from clx.server.api.takers import Takers
 from clx.server.api.waiters import BoundedWaiters
 from clx.server.paths import ID
@@ -96,7 +96,9 @@ class Api:
         def run() -> Response:
             return JSON(operation.run(call or Call(self._queue, id_, query, read())), operation.status)
 
-        return await (self._threads.write(run) if operation.writes else self._threads.read(run))
+        if not operation.writes:
+            return await self._threads.read(run)
+        return await self._threads.write(run, is_short=operation.is_short and len(body) <= FEW)
 
 
 class _Endpoint:

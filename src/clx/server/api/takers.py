@@ -100,7 +100,7 @@ class Takers:
         """
         attempt = _Attempt(run, asked)
         try:
-            answer = await self._threads.write(attempt)
+            answer = await self._threads.write(attempt, is_short=asked.is_short)
             if asked.seconds > 0 and asked.is_in_vain(answer):
                 answer = await self._in_line(attempt, asked, request) or answer
             if not await request.is_disconnected():

@@ -44,7 +44,9 @@ def _attended(call: Call) -> Attended:
     def is_in_vain(answer: Any) -> bool:
         return answer.work is None
 
-    return Attended(asked.wait, tuple(wanted.types), wanted, is_in_vain, give_back)
+    # with conditions it may have to read a long queue; what an answer that was lost had is looked up
+    is_short = wanted.is_plain and asked.known is None
+    return Attended(asked.wait, tuple(wanted.types), wanted, is_in_vain, give_back, is_short)
 
 
 def _renew(call: Call) -> Done:
@@ -77,7 +79,7 @@ WORKS = (
     Operation(
         "deposit_works", "POST", "/works", "work", "Deposit works; they can be found when this answers.",
         lambda call: doc.WorksMade(_works(call).deposit(call.body.works)), doc.WorksMade, body=doc.WorksToBe,
-        writes=True, status=201,
+        writes=True, is_short=True, status=201,
     ),
     Operation(
         "withdraw_work", "POST", "/works/withdraw", "work", "Take the first work that waits and fits, or wait for one.",
@@ -86,7 +88,7 @@ WORKS = (
     Operation(
         "update_works", "POST", "/works/update", "work", "Store works as they are now, and do what their status says.",
         lambda call: doc.WorksTaken(_works(call).update(call.body.works, again=call.body.again)), doc.WorksTaken,
-        body=doc.WorksUpdated, writes=True, errors=(409,),
+        body=doc.WorksUpdated, writes=True, is_short=True, errors=(409,),
     ),
     Operation(
         "renew_work", "POST", "/works/renew", "work", "Have the time of a running work begin anew.", _renew, Done,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clx.db.works.fields import FIELDS
 from clx.db.works.searching import Condition, Operator
 from clx.server.answers import Refusal
 from clx.settings.problems import shortened
-from clx.work.fields import FIELDS
 
 _COMPARED: dict[str, Operator] = {
     "$eq": "=", "$ne": "!=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", "$in": "in", "$nin": "not in",

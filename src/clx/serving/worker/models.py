@@ -37,12 +37,17 @@ class Model(Protocol):
         """Inputs to warm it up with."""
 
 
-def opened(path: str, largest: int, options: dict[str, str]) -> Model:  # noqa: ARG001
-    """The model of a file.
+def opened(path: str, largest: int, options: dict[str, str], modules: Sequence[str]) -> Model:
+    """The model of a file, or of a module that the operator allows.
 
     Raises:
         ModelError: it is none.
     """
+    code = options.get("callable")
+    if code:
+        from clx.serving.worker.callables import CallableModel
+
+        return CallableModel(code, modules, largest)
     from clx.serving.worker.onnx import OnnxModel
 
     return OnnxModel(path, largest)

@@ -29,7 +29,7 @@ _DATATYPES: Final = {
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
-_NUMPY: Final = {
+NUMPY: Final = {
     "BOOL": np.dtype(np.bool_),
     "UINT8": np.dtype("<u1"),
     "UINT16": np.dtype("<u2"),
@@ -43,7 +43,7 @@ _NUMPY: Final = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-_NAMES: Final = {each: name for name, each in _NUMPY.items()}
+_NAMES: Final = {each: name for name, each in NUMPY.items()}
 LARGEST_BATCH = 64
 """Rows of the largest batch of a model that takes any number."""
 
@@ -67,7 +67,8 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no tree of its own: whatever it raises, the file is at fault
-            raise ModelError(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(text.replace(path, "the file")) from None  # where it lies is nobody's business
         self.inputs = [_spec(each) for each in self._session.get_inputs()]
         self.outputs = [_spec(each) for each in self._session.get_outputs()]
         self._names = [each.name for each in self.outputs]
@@ -80,12 +81,12 @@ class OnnxModel:
         Raises:
             ModelError: it does not take what it was given.
         """
-        given = {each.name: _array(each) for each in tensors}
+        given = {each.name: array_of(each) for each in tensors}
         try:
             found = self._session.run(self._names, given)
         except Exception as error:
             raise ModelError(str(error).splitlines()[0]) from None
-        return [_tensor(name, each) for name, each in zip(self._names, found, strict=True)]
+        return [tensor_of(name, each) for name, each in zip(self._names, found, strict=True)]
 
     def sample(self, rows: int) -> list[Tensor]:
         """Inputs to warm it up with: zeros, or ones where a dimension is free."""
@@ -96,7 +97,7 @@ class OnnxModel:
             if each.datatype == "BYTES":
                 data = b"\0\0\0\0" * prod(shape)
             else:
-                data = bytes(prod(shape) * _NUMPY[each.datatype].itemsize)
+                data = bytes(prod(shape) * NUMPY[each.datatype].itemsize)
             found.append(Tensor(each.name, each.datatype, shape, data))
         return found
 
@@ -108,10 +109,10 @@ def _spec(said: Any) -> Spec:
     return Spec(said.name, datatype, tuple(each if isinstance(each, int) and each > 0 else -1 for each in said.shape))
 
 
-def _array(tensor: Tensor) -> Any:
+def array_of(tensor: Tensor) -> Any:
     if tensor.datatype == "BYTES":
         return np.array(_texts(tensor), dtype=object).reshape(tensor.shape)
-    return np.frombuffer(tensor.data, _NUMPY[tensor.datatype]).reshape(tensor.shape)
+    return np.frombuffer(tensor.data, NUMPY[tensor.datatype]).reshape(tensor.shape)
 
 
 def _texts(tensor: Tensor) -> list[str]:
@@ -123,7 +124,7 @@ def _texts(tensor: Tensor) -> list[str]:
     return found
 
 
-def _tensor(name: str, found: Any) -> Tensor:
+def tensor_of(name: str, found: Any) -> Tensor:
     if not isinstance(found, np.ndarray):
         raise ModelError(f"output {name} is no tensor")
     if found.dtype == object or found.dtype.kind in "US":

@@ -51,11 +51,13 @@ class Worker:
     Args:
         link: the socket.
         files: where it finds models.
+        modules: of which it may have models that are code.
     """
 
-    def __init__(self, link: socket.socket, files: Files) -> None:
+    def __init__(self, link: socket.socket, files: Files, modules: Sequence[str] = ()) -> None:
         self._link = link
         self._files = files
+        self._modules = modules
         self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._models: dict[str, Model] = {}
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
@@ -138,7 +140,8 @@ class Worker:
             return self._pieces.get()
 
         try:
-            model = opened(self._files.find(asked, fetch), asked.largest, asked.options)
+            path = "" if "callable" in asked.options else self._files.find(asked, fetch)
+            model = opened(path, asked.largest, asked.options, self._modules)
             model.run(model.sample(1))
         except ModelError as error:
             return error

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from clx.db.models import decode, encode
+from clx.db.works import fields
 from clx.errors import QueueError, UsageError
 from clx.routines.failures import described
-from clx.work import fields
 from clx.work.running import commands, functions
 
 WORK = "work"

@@ -34,6 +34,8 @@ _SLICE = 1.0
 """Seconds of one wait for works at most: then it is looked whether this runner is to end."""
 _PAUSE = 1.0
 """Seconds between two tries where a server, or a database, does not answer."""
+_QUICK = 0.05
+"""Seconds that a work takes at most after which the next one is withdrawn ahead."""
 _GIVEN_BACK, _LOST = "given back", "lost"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -85,6 +87,26 @@ class Question(NamedTuple):
     run: int
     type: str
     payload: Any
+
+
+class _Begun(NamedTuple):
+    """A work whose function was asked for.
+
+    Attributes:
+        limit: seconds that it may take.
+        at: when that was.
+        before: what there was of the files that it names.
+    """
+
+    work: dict[str, Any]
+    question: Question
+    limit: float
+    at: float
+    before: Mapping[str, Mark | None]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return (self.question.id, self.question.run)
 
 
 class Done(NamedTuple):
@@ -139,6 +161,10 @@ class Runner:
         self._asked_to_end = 0
         self._key: tuple[int, int] | None = None
         self._count = 0
+        self._left = plan.lives
+        self._ahead: dict[str, Any] | None = None
+        self._begun: _Begun | None = None
+        self._is_quick = False
         self._at_hand = ""
         self._job: int | None = None
         self._process = TaskProcess(plan.spec(level), state, startup, module=MODULE, job_of=lambda _: self._job_of())
@@ -155,14 +181,26 @@ class Runner:
         """
         done = 0
         with self._by_signals(), self._holder:
-            while not self._asked_to_end and done != self._plan.lives:
-                work = self._withdrawn()
-                if work is not None:
-                    self._note(self._do(work))
-                    done += 1
-                elif self._plan.until_idle:
-                    break
+            try:
+                while (begun := self._next()) is not None or not (self._plan.until_idle or self._is_over()):
+                    if begun is not None:
+                        self._note(self._finish(begun))
+                        done += 1
+            finally:
+                self._hand_back()
         return done
+
+    def _is_over(self, more: int = 1) -> bool:
+        """Whether so many works more are too many."""
+        return self._asked_to_end > 0 or (self._left is not None and self._left < more)
+
+    def _next(self) -> _Begun | None:
+        """The work that has begun, or one that begins now; None where this is to end, or none waits."""
+        if self._begun is None and not self._is_over():
+            work, self._ahead = self._ahead or self._withdrawn(), None
+            if work is not None:
+                self._begin(work)
+        return self._begun
 
     @contextmanager
     def _by_signals(self) -> Iterator[None]:
@@ -178,55 +216,116 @@ class Runner:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_end += 1
+        self._store.wake()
         if self._asked_to_end > 1 and self._key is not None:
             self._process.end(self._key, _GIVEN_BACK)
 
     # -- with the table --------------------------------------------------------------------------------
 
-    def _withdrawn(self) -> dict[str, Any] | None:
-        wait = 0.0 if self._plan.until_idle else min(_SLICE, self._plan.sleep)
+    def _withdrawn(self, *, ahead: bool = False) -> dict[str, Any] | None:
+        wait = 0.0 if ahead or self._plan.until_idle else min(_SLICE, self._plan.sleep)
         try:
             return self._store.withdraw(self._plan.asked, wait=wait, lease=LEASE)
         except (*PASSING, ServerError) as error:
             if isinstance(error, AccessError):
                 raise
             log.warning("no work could be withdrawn: %s", error)
-            self._pause()
+            if not ahead:
+                self._pause()
             return None
+
+    def _hand_back(self) -> None:
+        """Let others have what was withdrawn, and not done."""
+        works = [self._ahead, None if self._begun is None else self._begun.work]
+        self._ahead = self._begun = None
+        if documents := [{**work, "status": "queued"} for work in works if work is not None]:
+            try:
+                self._store.update(documents)
+            except ClxError as error:  # their leases end
+                log.warning("works could not be handed back: %s", error)
 
     def _pause(self) -> None:
         """For a moment, or until a signal has come."""
         time.sleep(_PAUSE)
 
-    def _told(self, work: dict[str, Any]) -> bool:
-        """Update a work, as often as it takes; false where it is not this runner's any more."""
+    def _told(self, *works: dict[str, Any], wants_next: bool = False) -> bool:
+        """Update a work, as often as it takes; false where it is not this runner's any more.
+
+        Args:
+            works: its documents, one after the other.
+            wants_next: whether the next one is withdrawn with that.
+        """
         while True:
             try:
-                return self._store.update([work])[0]
+                if not wants_next or len(works) > 1:
+                    return self._store.update(works)[-1]
+                taken, self._ahead = self._store.exchange(works[0], self._plan.asked, lease=LEASE)
+                return taken
             except (*PASSING, ServerError) as error:
                 if self._asked_to_end > 1 or isinstance(error, AccessError):
                     raise
-                log.warning("work %s could not be updated: %s", work["id"], error)
+                log.warning("work %s could not be updated: %s", works[0]["id"], error)
                 self._pause()
 
     # -- one work --------------------------------------------------------------------------------------
 
-    def _do(self, work: dict[str, Any]) -> Done:
+    def _begin(self, work: dict[str, Any]) -> None:
+        """Have the function of a work begin."""
         self._count += 1
-        key = self._key = (self._count, work["run"])
+        question = Question(self._count, work["run"], WORK, msgspec.Raw(msgspec.json.encode(work)))
         self._at_hand, self._job = work["id"], None
         limit = float(work.get("timeout") or 3600)
         limit = limit if self._plan.timeout is None else min(limit, self._plan.timeout)
-        began = time.monotonic()
-        self._holder.hold(Held(work["id"], work["run"], lambda: self._process.end(key, _LOST)))
         before = {} if self._archive is None else self._archive.look(work)
+        self._begun = begun = _Begun(work, question, limit, time.monotonic(), before)
+        self._key = begun.key
+        self._holder.hold(Held(work, lambda: self._process.end(begun.key, _LOST)))
         try:
-            outcome = self._performed(work, key, limit)
-            done = self._ended(work, outcome, limit, before)
-        finally:
-            self._holder.hold(None)
-            self._key = None
-        return done._replace(seconds=time.monotonic() - began)
+            self._process.ask(question)
+        except (ClxError, OSError):
+            self._hand_back()
+            raise
+
+    def _finish(self, begun: _Begun) -> Done:
+        """Wait for the end of a work, and update it; where works are quick the next one runs meanwhile."""
+        if self._is_quick and self._ahead is None and not self._is_over(2):
+            self._ahead = self._withdrawn(ahead=True)
+        told: list[dict[str, Any]] = []
+
+        def on_progress(progress: dict[str, Any]) -> None:
+            told[:] = [progress]
+            self._holder.tell(begun.work["id"], progress)
+
+        outcome = self._process.run([begun.question], begun.limit, on_progress, self._look)
+        if self._left is not None:
+            self._left -= 1
+        if told:
+            begun.work["progress"] = told[0]
+        ended, done, kept = self._ended(begun, outcome)
+        self._begun = self._key = None
+        self._holder.hold(None)
+        lasted = time.monotonic() - begun.at
+        self._is_quick = lasted < _QUICK
+        if self._ahead is not None and not self._is_over():
+            work, self._ahead = self._ahead, None
+            self._begin(work)
+        documents = [{**begun.work, "status": "running"}, ended] if told else [ended]
+        is_wanted = self._is_quick and not self._is_over(1 if self._begun is None else 2)
+        is_taken = self._told(*documents, wants_next=is_wanted and self._ahead is None)
+        if is_taken:
+            kept.remove()
+        elif outcome.how != _GIVEN_BACK:
+            done = done._replace(status=_LOST)
+        return done._replace(seconds=lasted)
+
+    def _look(self) -> None:
+        """A work takes a while: what was withdrawn ahead does not wait for it."""
+        work, self._ahead = self._ahead, None
+        if work is not None:
+            try:
+                self._store.update([{**work, "status": "queued"}])
+            except ClxError as error:  # its lease ends
+                log.warning("work %s could not be handed back: %s", work["id"], error)
 
     def _job_of(self) -> int | None:
         """The job of the work at hand, by which its output is followed; looked up once it runs for a while."""
@@ -236,39 +335,29 @@ class Runner:
                 self._job = None if found is None else found.job_id
         return self._job
 
-    def _performed(self, work: dict[str, Any], key: tuple[int, int], limit: float) -> Outcome:
-        question = Question(*key, WORK, msgspec.Raw(msgspec.json.encode(work)))
-        try:
-            return self._process.run([question], limit, lambda _: None, lambda: None)
-        except (ClxError, OSError):
-            self._told({**work, "status": "queued"})
-            raise
-
-    def _ended(self, work: dict[str, Any], outcome: Outcome, limit: float, before: Mapping[str, Mark | None]) -> Done:
+    def _ended(self, begun: _Begun, outcome: Outcome) -> tuple[dict[str, Any], Done, Kept]:
+        """What the work is to be now that it has ended, and its files are archived."""
+        work, kept = begun.work, Kept({}, (), keeps_output=True)
         done = Done(work["id"], work["pipeline"], "success", work["attempt"], 0.0, None)
         if outcome.how == _GIVEN_BACK:
             outcome.output.forget()
-            self._told({**work, "status": "queued"})
-            return done._replace(status="queued")
+            return {**work, "status": "queued"}, done._replace(status="queued"), kept
         if outcome.how == _LOST:
-            is_cancelled = self._told({**work, "status": "cancelled", **self._said(outcome, outcome.peak_memory)})
-            return done._replace(status="cancelled" if is_cancelled else _LOST)
-        memory, kept = outcome.peak_memory, Kept({}, (), keeps_output=True)
+            ended = {**work, "status": "cancelled", **self._said(outcome, outcome.peak_memory)}
+            return ended, done._replace(status="cancelled"), kept
+        memory = outcome.peak_memory
         if outcome.how == "done":
             said = msgspec.json.decode(outcome.value)
             memory = max(memory or 0, said["memory"]) or None
             ended = {**work, **_added(work, said), "artifacts": None, "status": "success"}
             if self._archive is not None:
                 returned = [*(said["products"] or ()), *(said["plots"] or ())]
-                kept = self._archive.keep(ended, before, outcome.output.data(), returned)
+                kept = self._archive.keep(ended, begun.before, outcome.output.data(), returned)
                 ended |= kept.fields
         else:
-            ended = {**work, "status": "failure", "error": _error(outcome, limit)}
+            ended = {**work, "status": "failure", "error": _error(outcome, begun.limit)}
             done = done._replace(status="failure", error=ended["error"])
-        if not self._told({**ended, **self._said(outcome, memory, keeps_output=kept.keeps_output)}):
-            return done._replace(status=_LOST)
-        kept.remove()
-        return done
+        return {**ended, **self._said(outcome, memory, keeps_output=kept.keeps_output)}, done, kept
 
     def _said(self, outcome: Outcome, memory: int | None, *, keeps_output: bool = True) -> dict[str, Any]:
         """What the run has said and taken, to be told with its end."""

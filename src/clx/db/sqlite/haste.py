@@ -1,0 +1,56 @@
+"""Writing in a thread that must not wait: that of an event loop, which others wait for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from clx.db.database import Database
+from clx.db.sqlite.checkpoint import Checkpointer
+from clx.db.sqlite.thread_connection import Held
+from clx.errors import DatabaseBusyError
+
+
+class Hasty(Database):
+    """A database on whose file a thread may write only where that takes moments."""
+
+    _local: threading.local
+    _checkpointer: Checkpointer
+    _hold: Callable[[], Held]
+    _open: Callable[[Held], Any]
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it this thread waits for nobody: what would have to raises DatabaseBusyError."""
+        connection = self._hold().connection
+        (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("PRAGMA busy_timeout = 0")
+        self._local.is_in_haste = True
+        try:
+            with self.waiting_until(lambda: True):
+                yield
+        finally:
+            self._local.is_in_haste = False
+            connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+    @property
+    def is_in_haste(self) -> bool:
+        """Whether this thread is within :meth:`at_once`."""
+        return getattr(self._local, "is_in_haste", False)
+
+    def require_leisure(self, steps: Collection[int]) -> None:
+        """See that there is time for what follows where works of these steps of pipelines have ended.
+
+        Raises:
+            DatabaseBusyError: there is none.
+        """
+        if steps and self.is_in_haste:
+            raise DatabaseBusyError("A step of a pipeline may have ended.", "Call again, and wait.")
+
+    def see_to_log(self) -> None:
+        """Copy the log back where it is long."""
+        held = self._hold()
+        with held.lock:
+            self._checkpointer.look(self._open(held))
