@@ -48,6 +48,19 @@ class Loses:
         return found
 
 
+class Counts:
+    """A connection that notes what is called."""
+
+    def __init__(self, works: RemoteWorks) -> None:
+        self._call = works._connection.call
+        self.paths: list[str] = []
+        works._connection.call = self  # type: ignore[method-assign]
+
+    def __call__(self, method: str, path: str, kind: Any, **more: Any) -> Any:
+        self.paths.append(path)
+        return self._call(method, path, kind, **more)
+
+
 def test_what_a_store_of_works_does(works: RemoteWorks, queue: Queue) -> None:
     ids = works.deposit([{"pipeline": "p", "event": n, "creation": 5.0} for n in range(3)])
     assert works.find(Search([Condition("event", "=", 1)])) == queue.works.find(Search([Condition("event", "=", 1)]))
@@ -207,3 +220,27 @@ def test_errors_are_those_of_a_table_and_of_a_server(served: Listening, works: R
         RemoteWorks("http://elsewhere.example:80", token="clx_secret")
     with pytest.raises(ServerError, match="does not answer"):
         RemoteWorks("http://127.0.0.1:9", token="").deposit([{"pipeline": "p", "creation": 1.0}])
+
+
+def test_an_update_tells_in_its_own_answer_what_has_become_of_it(works: RemoteWorks, queue: Queue) -> None:
+    works.deposit([{"pipeline": "p", "creation": 1.0, "retries": 2}])
+    held = works.withdraw(Asked(("p",)))
+    assert held is not None
+    asked = Counts(works)
+    found = works.updated({**held, "status": "failure"})
+    assert asked.paths == ["/works/update"]
+    assert found == queue.works.get(held["id"])
+    assert found is not None
+    assert (found.document["status"], found.document["attempt"]) == ("queued", 1)
+    assert works.updated({**held, "status": "success"}) is None, "it was given up on"
+
+
+def test_what_became_of_an_update_whose_answer_was_lost_is_asked_for(works: RemoteWorks, queue: Queue) -> None:
+    works.deposit([{"pipeline": "p", "creation": 1.0}])
+    held = works.withdraw(Asked(("p",)))
+    assert held is not None
+    Loses(works, "/works/update")
+    found = works.updated({**held, "status": "success", "results": {"sum": 3}})
+    assert found == queue.works.get(held["id"])
+    assert found is not None
+    assert found.document["results"] == {"sum": 3}

@@ -58,6 +58,7 @@ def test_numbers_that_json_does_not_have_are_read() -> None:
         (b"", "no JSON"),
         (b"{", "no JSON"),
         (b"\xff", "no JSON"),
+        (b'"\xad"', "no JSON"),
         (b"[" * 100_000, "nested too deeply"),
         ([], "list of inputs"),
         ({}, "list of inputs"),

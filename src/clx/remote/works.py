@@ -39,7 +39,7 @@ _BYTES_AT_ONCE = 8 << 20
 """Bytes of works that one call sends."""
 
 _Ids = msgspec.defstruct("_Ids", [("ids", list[str])])
-_Taken = msgspec.defstruct("_Taken", [("taken", list[bool])])
+_Taken = msgspec.defstruct("_Taken", [("taken", list[bool]), ("works", list[dict[str, Any] | None] | None, None)])
 _Work = msgspec.defstruct("_Work", [("work", dict[str, Any] | None)])
 _Works = msgspec.defstruct("_Works", [("works", list[dict[str, Any]]), ("after", str | None, None)])
 
@@ -232,14 +232,15 @@ class RemoteWorks:
 
     def update(self, documents: Iterable[Document], *, again: bool = True) -> list[bool]:
         """As :meth:`clx.db.works.table.Works.update`."""
-        taken: list[bool] = []
-        for part in _parts(documents):
-            taken += self._update({"works": part, "again": again}, part)
-            with self._lock:
-                for each in part:
-                    if each.get("status") != "running" and (holder := self._holder_of.pop(str(each.get("id")), None)):
-                        holder.held.discard(each["id"])
-        return taken
+        return [each for part in _parts(documents) for each in self._update({"works": part, "again": again}).taken]
+
+    def updated(self, document: Document) -> Found | None:
+        """As :meth:`clx.db.works.table.Works.updated`."""
+        answer = self._update({"works": [document], "read": True})
+        if not answer.taken[0]:
+            return None
+        now = answer.works[0] if answer.works else None
+        return self.get(document["id"]) if now is None else _work(now)
 
     def exchange(self, document: Document, asked: Asked, *, lease: float | None = None) -> tuple[bool, Document | None]:
         """As :meth:`clx.db.works.table.Works.exchange`, in two calls."""
@@ -250,18 +251,24 @@ class RemoteWorks:
             log.info("no work could be withdrawn: %s", error)
             return taken, None
 
-    def _update(self, body: dict[str, Any], part: list[Document]) -> list[bool]:
+    def _update(self, body: dict[str, Any]) -> Any:
+        part: list[Document] = body["works"]
         was_repeated = False
 
-        def call(is_again: bool) -> list[bool]:
+        def call(is_again: bool) -> Any:
             nonlocal was_repeated
             was_repeated = is_again
-            return list(self._one("POST", "/works/update", _Taken, body=body).taken)
+            return self._one("POST", "/works/update", _Taken, body=body)
 
-        taken = self._insist(call)
+        answer = self._insist(call)
         if was_repeated:  # what was taken before its answer was lost has ended that attempt
-            taken = [is_taken or self._was_taken(each) for each, is_taken in zip(part, taken, strict=True)]
-        return taken
+            taken = [is_taken or self._was_taken(each) for each, is_taken in zip(part, answer.taken, strict=True)]
+            answer = _Taken(taken)
+        with self._lock:
+            for each in part:
+                if each.get("status") != "running" and (holder := self._holder_of.pop(str(each.get("id")), None)):
+                    holder.held.discard(each["id"])
+        return answer
 
     def _was_taken(self, document: Document) -> bool:
         """Whether an attempt has ended as a document says."""
@@ -357,7 +364,11 @@ _ASKED = ("pipelines", "site", "user", "priority", "event", "tags", "parent")
 
 
 def _works(page: Any) -> list[Found]:
-    return [Found(each["work"], each["job_id"], each["in_bucket"], each["in_results"]) for each in page.works]
+    return [_work(each) for each in page.works]
+
+
+def _work(told: dict[str, Any]) -> Found:
+    return Found(told["work"], told["job_id"], told["in_bucket"], told["in_results"])
 
 
 def _search(search: Search) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def parsed(body: bytes) -> Any:
     """
     try:
         return _decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, msgspec.DecodeError):  # the former: within a text that is no UTF-8
         pass
     except RecursionError:
         raise Refusal("malformed", "the body is nested too deeply") from None

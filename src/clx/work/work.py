@@ -233,10 +233,14 @@ class Work:
         """
         self._require_id("updated")
         places = self._store()
-        if not places.update([self.payload])[0]:
+        if self.status == "running":
+            if not places.update([self.payload])[0]:
+                raise self._lost()
+            return True
+        found: Found | None = places.updated(self.payload)
+        if found is None:
             raise self._lost()
-        if self.status != "running":  # what it is now, another run to come, say
-            self.refresh()
+        self._take(found.document)  # what it is now, another run to come, say
         return True
 
     def refresh(self) -> Self:

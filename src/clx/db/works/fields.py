@@ -75,6 +75,8 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 
 def _texts(value: Any) -> list[str]:
+    if value.__class__ is list and all(each.__class__ is str for each in value):  # as nearly always
+        return list(dict.fromkeys(map(_text, value)))
     given = [value] if isinstance(value, str | os.PathLike) else value
     if not isinstance(given, Sequence | set | frozenset) or isinstance(given, bytes):
         raise ValueError("a text, or a list of texts")  # noqa: TRY004  (one kind for all that is wrong)

@@ -221,6 +221,10 @@ class Works:
             taken += self._write("update_works", partial(update, todo=part, worker=worker, again=again))
         return taken
 
+    def updated(self, document: Document) -> Found | None:
+        """Give one work this document, as :meth:`update`, and read what it is then; None where it was not taken."""
+        return self.get(document["id"]) if self.update([document])[0] else None
+
     def exchange(
         self, document: Document, asked: Asked, *, worker: int | None = None, lease: Seconds | None = None
     ) -> tuple[bool, Document | None]:

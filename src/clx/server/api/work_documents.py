@@ -31,9 +31,13 @@ class WorksToBe(Request, frozen=True):
 
 
 class WorksUpdated(WorksToBe, frozen=True):
-    """Works as they are to be; ``again``: one that failed and has attempts left waits at once."""
+    """Works as they are to be; ``again``: one that failed and has attempts left waits at once.
+
+    ``read``: those that are taken are answered as they are then.
+    """
 
     again: bool = True
+    read: bool = False
 
 
 class WorkWanted(Request, frozen=True):
@@ -192,12 +196,6 @@ class WorkTaken(msgspec.Struct, frozen=True):
     work: dict[str, Any] | None
 
 
-class WorksTaken(msgspec.Struct, frozen=True):
-    """For each work whether it was taken."""
-
-    taken: list[bool]
-
-
 class WorkFound(msgspec.Struct, frozen=True):
     """A work as it is stored, and in which of the two stores its clients see it."""
 
@@ -205,6 +203,13 @@ class WorkFound(msgspec.Struct, frozen=True):
     job_id: int
     in_bucket: bool
     in_results: bool
+
+
+class WorksTaken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """For each work whether it was taken, and, where that was asked for and can be told, what it is then."""
+
+    taken: list[bool]
+    works: list[WorkFound | None] | None = None
 
 
 class WorksFound(msgspec.Struct, frozen=True):

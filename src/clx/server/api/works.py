@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from clx.db.works.models import Found
 from clx.db.works.table import Works
+from clx.errors import DatabaseBusyError
 from clx.server.api import work_documents as doc
 from clx.server.api.documents import Done
 from clx.server.api.operations import Attended, Call, Operation
@@ -17,9 +19,24 @@ def _works(call: Call) -> Works:
 
 
 def _found(works: Iterable[Found], after: str | None = None) -> doc.WorksFound:
-    return doc.WorksFound(
-        [doc.WorkFound(each.document, each.job_id, each.in_bucket, each.in_results) for each in works], after
-    )
+    return doc.WorksFound([_one(each) for each in works], after)
+
+
+def _one(found: Found) -> doc.WorkFound:
+    return doc.WorkFound(found.document, found.job_id, found.in_bucket, found.in_results)
+
+
+def _update(call: Call) -> doc.WorksTaken:
+    asked: doc.WorksUpdated = call.body
+    works = _works(call)
+    taken = works.update(asked.works, again=asked.again)
+    if asked.read:
+        with suppress(DatabaseBusyError):  # it was done: only what has come of it cannot be told
+            now = [
+                works.get(each["id"]) if is_taken else None for each, is_taken in zip(asked.works, taken, strict=True)
+            ]
+            return doc.WorksTaken(taken, [None if each is None else _one(each) for each in now])
+    return doc.WorksTaken(taken)
 
 
 def _withdraw(call: Call) -> doc.WorkTaken:
@@ -87,8 +104,7 @@ WORKS = (
     ),
     Operation(
         "update_works", "POST", "/works/update", "work", "Store works as they are now, and do what their status says.",
-        lambda call: doc.WorksTaken(_works(call).update(call.body.works, again=call.body.again)), doc.WorksTaken,
-        body=doc.WorksUpdated, writes=True, is_short=True, errors=(409,),
+        _update, doc.WorksTaken, body=doc.WorksUpdated, writes=True, is_short=True, errors=(409,),
     ),
     Operation(
         "renew_work", "POST", "/works/renew", "work", "Have the time of a running work begin anew.", _renew, Done,
