@@ -11,31 +11,42 @@ from random import Random
 import pytest
 from tests.support.models_here import Twin, served_by, thread_of_a_worker
 
+from clx.artifacts.store import ArtifactStore
+from clx.db.jobs import Queue
+from clx.db.serving.table import ServingTable
 from clx.serving.api import Api
 from clx.serving.bench import traces
 from clx.serving.bench.arrivals import bursts, poisson
 from clx.serving.bench.loads import Load, LoadError, Reply, Result, percentile
 from clx.serving.bench.plots import draw
 from clx.serving.bench.simulation import POLICIES, run
+from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
-from clx.serving.http import Connection
-from clx.serving.running import Files
+from clx.serving.http import Connection, Connections
+from clx.serving.shelf import TableShelf
 from clx.serving.worker import process
 
 
 @pytest.fixture
-def twin(monkeypatch: pytest.MonkeyPatch) -> Twin:
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TableShelf]:
+    """It is empty; whatever is loaded is one model."""
     found = Twin()
     monkeypatch.setattr(process, "opened", lambda *_: found)
-    return found
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        made = TableShelf(ServingTable(queue.database), ArtifactStore(tmp_path / "artifacts"))
+        yield made
+        made.close()
 
 
-async def loaded(model: str, *, clients: int = 0) -> Result:
+async def loaded(shelf: TableShelf, model: str, *, clients: int = 0) -> Result:
     controller = Controller()
-    handle = Api(controller, Files({})).handle
+    catalogue = Catalogue(controller)
+    handle = Api(controller, catalogue, shelf).handle
     with thread_of_a_worker() as ours:
-        await served_by(controller, ours, "twin")
-        server = await asyncio.get_running_loop().create_server(lambda: Connection(handle, set()), "127.0.0.1", 0)
+        await served_by(controller, catalogue, ours, "twin")
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(handle, Connections()), "127.0.0.1", 0
+        )
         load = Load("127.0.0.1", server.sockets[0].getsockname()[1], model)
         try:
             if clients:
@@ -46,19 +57,17 @@ async def loaded(model: str, *, clients: int = 0) -> Result:
             controller.links[0].close()
 
 
-@pytest.mark.usefixtures("twin")
 @pytest.mark.parametrize("clients", [0, 3])
-def test_each_request_of_a_load_has_an_answer(clients: int) -> None:
-    found = asyncio.run(loaded("twin", clients=clients))
+def test_each_request_of_a_load_has_an_answer(shelf: TableShelf, clients: int) -> None:
+    found = asyncio.run(loaded(shelf, "twin", clients=clients))
     assert {each.status for each in found.replies} == {200}
     assert clients or len(found.replies) == 40
     assert all(each.took > 0 for each in found.replies)
 
 
-@pytest.mark.usefixtures("twin")
-def test_what_cannot_be_loaded_is_said() -> None:
+def test_what_cannot_be_loaded_is_said(shelf: TableShelf) -> None:
     with pytest.raises(LoadError, match=r"model none answers 404: .*no model none"):
-        asyncio.run(loaded("none"))
+        asyncio.run(loaded(shelf, "none"))
     with pytest.raises(LoadError, match="there is no server at"):
         asyncio.run(Load("127.0.0.1", 1, "m").closed_loop(1, 1))
 

@@ -43,7 +43,7 @@ def of_model(path: str, runs: int) -> list[int]:
     """
     from clx.serving.worker.models import opened
 
-    model = opened(path, 1, {})
+    model = opened(path, 1, {}, ())
     sample, found = model.sample(1), []
     for _ in range(runs):
         began = monotonic_ns()
