@@ -184,14 +184,15 @@ def test_what_would_be_late_is_refused_with_the_estimate(here: Here) -> None:
 
 def test_slow_runs_do_not_have_all_be_refused_that_comes_after_them(here: Here) -> None:
     async def ask() -> None:
+        (key,) = (each for each in here.controller.models if each.startswith("twin/"))
         for _ in range(100):
-            here.controller.scheduler.observe("twin", 1, 60_000_000_000)
+            here.controller.scheduler.observe(key, 1, 60_000_000_000)
         told = [await here.infer(timeout=5_000_000)]
         assert told[0].status == 429
         while told[-1].status != 200:  # a few runs more at each refusal, until it is known better
             await asyncio.sleep(0)  # the worker is heard
             told.append(await here.infer(timeout=5_000_000))
-        assert here.controller.scheduler.estimate("twin") < 5_000_000_000
+        assert here.controller.scheduler.estimate(key) < 5_000_000_000
 
     run(here, ask)
 

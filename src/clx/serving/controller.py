@@ -236,10 +236,10 @@ class Controller:
 
         A few slow runs could else have all be refused that comes, and so nothing be learnt any more.
         """
-        for executor in self.scheduler.holders(model.name):
+        for executor in self.scheduler.holders(model.key):
             waiting = self._warming.setdefault(executor, deque())
-            if self.scheduler.is_free(executor) and not any(each[0] == model.name for each in waiting):
-                waiting.append((model.name, size, WARM_UPS))
+            if self.scheduler.is_free(executor) and not any(each[0] == model.key for each in waiting):
+                waiting.append((model.key, size, WARM_UPS))
                 self._warm(executor)
 
     def _measured(self, executor: int, told: Measured) -> None:

@@ -156,14 +156,19 @@ class Load:
 
     async def _prepare(self) -> None:
         connection = await self._connection()
-        status, body = await connection.ask(_message("GET", f"/v2/models/{self._model}", b""))
+        status, body = await connection.ask(self._message("GET", f"/v2/models/{self._model}", b""))
         if status != 200:
             raise LoadError(f"model {self._model} answers {status}: {body.decode('utf-8', 'replace')[:300]}")
         inputs = [_zeros(each) for each in json.loads(body)["inputs"]]
         parameters = {"timeout": int(self._timeout * 1e6)} if self._timeout else {}
         document = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
-        self._request = _message("POST", f"/v2/models/{self._model}/infer", document)
+        self._request = self._message("POST", f"/v2/models/{self._model}/infer", document)
         self._free.append(connection)
+
+    def _message(self, method: str, path: str, body: bytes) -> bytes:
+        host = f"[{self._place[0]}]" if ":" in self._place[0] else self._place[0]
+        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self._place[1]}\r\ncontent-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
 
     async def _connection(self) -> _Connection:
         while self._free:
@@ -212,10 +217,6 @@ class Load:
 
         await asyncio.gather(*(client() for _ in range(clients)))
         return replies
-
-
-def _message(method: str, path: str, body: bytes) -> bytes:
-    return f"{method} {path} HTTP/1.1\r\nhost: clx\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _zeros(said: dict[str, Any]) -> dict[str, Any]:
