@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.scene import until
 
 from clx.cli.main import cli
 from clx.cli.work_bulk import CANCEL
 from clx.cli.work_display import overview
 from clx.cli.work_filter import condition, moment
+from clx.db.jobs import Queue
 from clx.db.works.searching import Condition
 from clx.errors import ClxError, UsageError
 from clx.work.work import Work
+from clx.workers.run_logs import live_log
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +85,7 @@ def test_what_is_deposited_is_shown() -> None:
     assert (found["status"], found["attempt"], found["runs"], found["timeout"]) == ("queued", 0, [], 60)
     told = _clx("show", found["id"])
     assert "Command: plot, two words" in told
-    assert "by ada for site aro; priority 5, 1 min 00 s for each of 1 attempt(s)." in told
+    assert "by ada for site aro; priority 5, 1 min 00 s for each of 1 attempt." in told
 
 
 def test_how_its_attempts_went_is_shown() -> None:
@@ -96,6 +100,7 @@ def test_how_its_attempts_went_is_shown() -> None:
 def test_a_work_that_is_not_there_is_told() -> None:
     for name in ("show", "logs", "wait", "cancel", "retry", "rm"):
         assert "There is no database at" in _refused(name, "x")
+        assert "Deposit one first (clx work deposit)" in _refused(name, "x")
     _deposit("p")
     for name in ("show", "logs", "wait", "cancel", "retry", "rm"):
         assert "There is no work x.\n`clx work search` names those there are." in _refused(name, "x")
@@ -267,6 +272,39 @@ def test_what_a_work_has_said_is_printed() -> None:
     assert held.id == work_id
     assert _clx("logs", work_id) == "hello\\x1b[2J\n"
     assert _json("logs", work_id)["runs"] == [{"run": 1, "outcome": "failed", "output": "hello\x1b[2J\n"}]
+
+
+def test_what_was_not_archived_is_shown() -> None:
+    work_id = _deposit("p")
+    held = Work.withdraw("p", where=Path(".clx/jobs.db"))
+    assert held is not None
+    refused = {"refused": [{"kind": "plots", "path": "no\x1b.png", "reason": "it is not there"}, "odd"]}
+    document = {**held.payload, "status": "success", "artifacts": refused}
+    with Queue.open(Path(".clx/jobs.db")) as queue:
+        assert queue.works.update([document]) == [True]
+    assert "Not archived: no\\x1b.png: it is not there\n" in _clx("show", work_id)
+
+
+def test_a_work_is_followed_to_its_end(tmp_path: Path) -> None:
+    """What it has said so far, what it says then, nothing twice; the rest is `clx jobs logs -f`."""
+    work_id = _deposit("p", "--retries", "1")
+    held = Work.withdraw("p", where=Path(".clx/jobs.db"))
+    assert held is not None
+    with Queue.open(Path(".clx/jobs.db")) as queue:
+        (job,) = queue.search(type="work:p")
+        live = live_log(queue.database.state.path, job.id, job.run)
+        live.parent.mkdir(parents=True, exist_ok=True)
+        live.write_text("first\n")
+        out = tmp_path / "out"
+        with out.open("wb") as stream:
+            command = [sys.executable, "-P", "-m", "clx", "work", "logs", work_id, "-f"]
+            process = subprocess.Popen(command, stdout=stream, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        until(lambda: out.read_text() == "first\n")
+        said = {"output": "first\nsecond\x1b\n"}
+        assert queue.works.update([{**held.payload, "status": "success", "_said": said}]) == [True]
+    assert process.wait(timeout=60) == 0
+    assert out.read_text() == "first\nsecond\\x1b\n"
+    assert _clx("logs", work_id, "-f") == "first\nsecond\\x1b\n"
 
 
 # -- many ---------------------------------------------------------------------------------------------

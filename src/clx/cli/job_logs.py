@@ -17,6 +17,7 @@ from clx.errors import ArtifactError, ClxError
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
+    from clx.settings.resolve import Resolved
 
 _LOOK = 0.2
 """Seconds between two looks at a run that goes on."""
@@ -50,9 +51,9 @@ def show_logs(here: Here, job_id: int, follow: bool, format_: str) -> None:
         if queue.get(job_id) is None:
             raise here.unknown(f"job {job_id}", "clx jobs list")
         if follow and format_ != "json":
-            _follow(here, queue, job_id)
+            follow_job(here.resolved, queue, job_id)
             return
-        runs = [_told(here, queue, run) for run in queue.runs(job_id)]
+        runs = [told(here.resolved, queue, run) for run in queue.runs(job_id)]
         lines = list(run_lines(runs))
         running = _live(queue, job_id, 0)
         Output(
@@ -62,11 +63,12 @@ def show_logs(here: Here, job_id: int, follow: bool, format_: str) -> None:
             echo(f"Job {job_id} has written nothing.", err=True)
 
 
-def _told(here: Here, queue: Queue, run: dict[str, Any]) -> dict[str, Any]:
-    return {"run": run["run"], "outcome": run["outcome"], "output": _whole(here, queue, run)}
+def told(resolved: Resolved, queue: Queue, run: dict[str, Any]) -> dict[str, Any]:
+    """What a run has written, whole."""
+    return {"run": run["run"], "outcome": run["outcome"], "output": _whole(resolved, queue, run)}
 
 
-def _whole(here: Here, queue: Queue, run: dict[str, Any]) -> str:
+def _whole(resolved: Resolved, queue: Queue, run: dict[str, Any]) -> str:
     """All that is kept of what a run wrote."""
     from clx.remote.stores import open_store
     from clx.workers.run_logs import named
@@ -75,7 +77,7 @@ def _whole(here: Here, queue: Queue, run: dict[str, Any]) -> str:
     digest = named(held)
     if digest is None:
         return held
-    store = open_store(queue.database.state.shared / "artifacts", here.resolved.settings.artifacts)
+    store = open_store(queue.database.state.shared / "artifacts", resolved.settings.artifacts)
     try:
         store.bring(digest)
         return store.get_bytes(digest).decode("utf-8", "replace")
@@ -108,7 +110,7 @@ def _live(queue: Queue, job_id: int, start: int) -> tuple[int, str]:
         return job.run, ""
 
 
-def _follow(here: Here, queue: Queue, job_id: int) -> None:
+def follow_job(resolved: Resolved, queue: Queue, job_id: int) -> None:
     """Write what comes, until the job has ended: from the file of a run while it goes on, the rest from its row."""
     shown: dict[int, int] = {}
     over: set[int] = set()
@@ -118,7 +120,7 @@ def _follow(here: Here, queue: Queue, job_id: int) -> None:
         for run in queue.runs(job_id):
             if run["run"] not in over:
                 over.add(run["run"])
-                write(_rest(_whole(here, queue, run), shown.get(run["run"], 0)))
+                write(_rest(_whole(resolved, queue, run), shown.get(run["run"], 0)))
         if job is None or job.state not in {"queued", "running"}:
             return
         if job.state == "running" and job.run not in over:

@@ -174,7 +174,9 @@ def _token(file: Path | None, hosts: Sequence[str]) -> bytes:
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes with models.")
 @verbose_option()
 def worker(address: Address, models: Path | None, token_file: Path | None, workers: int) -> None:
-    """Hold models for a controller of another machine: starts empty, and waits.
+    """Hold models for a controller of another machine.
+
+    It starts empty, and waits.
 
     The controller is started there with ``--worker HOST:PORT``, and with the same token. It proves that it knows the
     token, which never travels. What the two say is not encrypted: let them meet in a network that you trust.

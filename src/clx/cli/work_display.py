@@ -52,16 +52,26 @@ def told(work: Mapping[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[st
         listed = work.get(name) or ()
         for each in listed if isinstance(listed, list | tuple) else [listed]:
             yield visible_line(f"{name.capitalize()[:-1]}: {_short(each)}")
+    yield from _refused(work.get("artifacts"))
     for run in runs:
         yield from map(visible_line, run_words(run))
     yield from _error(work.get("error"))
+
+
+def _refused(artifacts: Any) -> Iterator[str]:
+    """Which files were not archived, and why."""
+    found = artifacts.get("refused") if isinstance(artifacts, Mapping) else None
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, Mapping):
+            yield visible_line(f"Not archived: {each.get('path')}: {each.get('reason')}")
 
 
 def _terms(work: Mapping[str, Any]) -> str:
     timeout = work.get("timeout")
     seconds = timeout if isinstance(timeout, int | float) and 0 < timeout < _LONG else 3600
     of = f"by {work.get('user')} for site {work.get('site')}; priority {work.get('priority', 3)}"
-    return visible_line(f"{of}, {duration(seconds)} for each of {work.get('retries')} attempt(s).")
+    attempts = "attempt" if work.get("retries") == 1 else "attempts"
+    return visible_line(f"{of}, {duration(seconds)} for each of {work.get('retries')} {attempts}.")
 
 
 def _took(work: Mapping[str, Any]) -> str:

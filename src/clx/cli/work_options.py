@@ -19,6 +19,7 @@ from clx.errors import UsageError
 from clx.settings.problems import shortened
 
 if TYPE_CHECKING:
+    from clx.db.jobs import Queue
     from clx.settings.resolve import Resolved
     from clx.work.place import Store
 
@@ -89,6 +90,14 @@ class There:
         """The settings that hold here."""
         return self._here.resolved
 
+    @staticmethod
+    def queue_of(store: Store) -> Queue | None:
+        """The queue whose works *store* keeps; None where a server does."""
+        from clx.db.jobs import Queue
+        from clx.db.works.table import Works
+
+        return Queue(store.database) if isinstance(store, Works) else None
+
     @property
     def nobody(self) -> str:
         """That there is nothing yet."""
@@ -96,7 +105,10 @@ class There:
 
     def unknown(self, work_id: str, *, is_there: bool = True) -> UsageError:
         """That a work was named and is not there; or, unless *is_there*, nothing at all."""
-        return self._here.unknown(f"work {shortened(work_id)}", "clx work search" if is_there else "")
+        if is_there:
+            return self._here.unknown(f"work {shortened(work_id)}", "clx work search")
+        fact = f"There is no work {shortened(work_id)}. {self.nobody}"
+        return UsageError(fact, "Deposit one first (clx work deposit), or name another place with --db-path or --url.")
 
 
 def _was_typed(name: str) -> bool:

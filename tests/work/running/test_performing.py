@@ -45,6 +45,8 @@ def test_a_performer_answers_whatever_happens() -> None:
     assert (how, msgspec.json.decode(told)["results"]) == ("done", {"result": 2})
     how, error, *_ = answer({}, lambda: 1 / 0)
     assert (how, error["type"]) == ("failed", "ZeroDivisionError")
+    assert error["traceback"].splitlines()[1].strip().startswith(f'File "{__file__}", line ')  # none of ours above it
+    assert answer({}, lambda a: a)[1]["traceback"].startswith("TypeError: ")
     how, error, *_ = answer({}, None, function="os.system", parameters={"command": "false"})
     assert (how, error["type"]) == ("failed", "UsageError")
     how, error, *_ = answer({"commands": ("true",)}, None, command=["false"])

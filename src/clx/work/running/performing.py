@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -34,7 +36,7 @@ class Performer:
         try:
             return ["done", self._done(msgspec.json.decode(payload))]
         except BaseException as error:  # SystemExit too: that is the function's
-            told = described(error, "")
+            told = described(error.with_traceback(_of_others(error.__traceback__)), "")
             del told["routine"]
             return ["failed", told, True, None]
 
@@ -58,6 +60,14 @@ class Performer:
         if not work.get("function"):
             raise UsageError("The work names no function and no command.", "Name one: clx work run PIPELINE FUNCTION.")
         return functions.allowed(str(work["function"]), self._spec["modules"])
+
+
+def _of_others(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is not of what runs works."""
+    here = str(Path(__file__).parent)
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(here):
+        trace = trace.tb_next
+    return trace
 
 
 def said(value: Any) -> tuple[dict[str, Any] | None, list[str] | None, list[str] | None]:
