@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clx.cli.serve import command
+from clx.cli.serve_bench import command
 from clx.errors import UsageError
 
 
 def test_policies_are_compared_on_the_same_requests(tmp_path: Path) -> None:
     (tmp_path / "times").write_text("1000000\n2000000\n" * 20)
-    words = ["bench", "--simulate", "--requests", "200", "--times", str(tmp_path / "times"), "--json"]
+    words = ["--simulate", "--requests", "200", "--times", str(tmp_path / "times"), "--json"]
     said = [CliRunner().invoke(command, words, catch_exceptions=False).output for _ in range(2)]
     assert said[0] == said[1]
     found = json.loads(said[0])
@@ -26,7 +26,7 @@ def test_policies_are_compared_on_the_same_requests(tmp_path: Path) -> None:
 
 
 def test_a_table_without_json() -> None:
-    said = CliRunner().invoke(command, ["bench", "--simulate", "--requests", "100"], catch_exceptions=False).output
+    said = CliRunner().invoke(command, ["--simulate", "--requests", "100"], catch_exceptions=False).output
     assert "CLX" in said
     assert "Poisson 0.7" in said
 
@@ -41,7 +41,7 @@ def test_a_table_without_json() -> None:
     ],
 )
 def test_what_is_wrong_is_said(words: list[str], text: str) -> None:
-    done = CliRunner().invoke(command, ["bench", *words])
+    done = CliRunner().invoke(command, [*words])
     error = done.exception
     assert done.exit_code == 2 or isinstance(error, UsageError)
     assert text in (done.output + str(error) + str(getattr(error, "next_step", "")))
