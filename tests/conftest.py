@@ -145,6 +145,7 @@ SLOW = (
     "serving/test_contract.py",
     "serving/test_deadlines.py",
     "serving/test_hostile.py",
+    "serving/test_page.py",
     "serving/test_kept.py",
     "server/wire/test_peers.py",
     "work/running/test_runner.py",

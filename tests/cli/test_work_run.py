@@ -16,7 +16,9 @@ import psutil
 import pytest
 from tests.support.clock import SetClock
 from tests.support.scene import until
+from tests.support.serving import listening
 
+from clx.artifacts.store import ArtifactStore
 from clx.cli.work_run import _named
 from clx.db.jobs import Queue
 from clx.db.works.withdrawing import Asked
@@ -26,6 +28,9 @@ _STEPS = """
 import os, subprocess, time
 def add(a, b):
     return a + b
+def draws():
+    open("a.png", "wb").write(b"\\x89PNG\\r\\n\\x1a\\n")
+    return None, None, ["a.png"]
 def hangs(file):
     other = subprocess.Popen(["sleep", "600"])
     open(file + ".new", "w").write(f"{os.getpid()} {other.pid}")
@@ -156,3 +161,29 @@ def test_one_that_waits_begins_what_is_deposited_and_ends_by_a_signal(queue: Que
         assert json.loads(runner.stdout.readline())["id"] == work_id
         os.kill(runner.pid, signal.SIGINT)
         assert runner.wait(60) == 0
+
+
+def test_plots_go_to_the_server_that_has_the_works(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "steps.py").write_text(_STEPS)
+    (work_id,) = queue.works.deposit([{"pipeline": "p"}])
+    with listening(queue) as served:
+        monkeypatch.setenv("CLX_TOKEN", served.secrets["work"])
+        _clx(elsewhere, "p", "steps.draws", "--until-idle", "--url", served.url)
+    found = queue.works.get(work_id)
+    assert found is not None
+    (plot,) = found.document["artifacts"]["plots"]
+    store = ArtifactStore(queue.database.state.shared / "artifacts")
+    assert store.path(plot["digest"]).read_bytes() == (elsewhere / "a.png").read_bytes()
+
+
+def test_another_python_than_its_own_is_refused(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLX_PYTHON__INTERPRETER", "/usr/bin/other")
+    queue.works.deposit([{"pipeline": "p"}])
+    said = _clx(tmp_path, "p", "steps.add", code=2)
+    assert "python.interpreter names another" in said
+    assert "/usr/bin/other -m clx work run" in said
+    assert queue.works.status()["queued"] == 1

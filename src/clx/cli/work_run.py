@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from clx.cli.options import Number, verbose_option
 from clx.cli.output import format_choice
 from clx.cli.terminal import echo
 from clx.cli.work_options import There, about_works
-from clx.errors import UsageError
+from clx.errors import ServerError, UsageError
 from clx.settings.problems import shortened
 from clx.visible import visible_line
 
@@ -89,6 +91,8 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
     pipelines, function = _named(words, function, has_program=program is not None)
     if program is not None:
         commands.program(program[0])
+    else:
+        _require_own_python(there.resolved.settings.python.interpreter)
     settings = there.resolved.settings
     plan = _plan(settings, pipelines, function, said)
     note = _note(quiet=quiet, format_=format_)
@@ -117,6 +121,15 @@ def _named(words: tuple[str, ...], function: str | None, *, has_program: bool) -
             f"No pipeline is named, only {shortened(dotted[0])}.", f"Type: clx work run PIPELINE {dotted[0]}"
         )
     return pipelines, dotted[0]
+
+
+def _require_own_python(interpreter: Any) -> None:
+    """See that functions are meant to run with the Python that runs this."""
+    if interpreter is not None and os.path.abspath(interpreter) != os.path.abspath(sys.executable):  # noqa: PTH100  (links in environments tell them apart)
+        raise UsageError(
+            "Functions of works run with the Python of clx, and python.interpreter names another.",
+            f"Type: {interpreter} -m clx work run …, or take the setting away.",
+        )
 
 
 def _plan(settings: Settings, pipelines: tuple[str, ...], function: str | None, said: dict[str, Any]) -> Plan:
@@ -162,11 +175,24 @@ def _artifacts(store: Store, settings: Settings) -> Iterator[tuple[ArtifactStore
     if isinstance(store, Works):
         database = store.database
         yield open_store(database.state.shared / "artifacts", settings.artifacts), database.state.path
-    elif settings.artifacts.url is None:
-        yield None, None
-    else:
-        with TemporaryDirectory(prefix="clx-") as directory:
-            yield open_store(Path(directory), settings.artifacts), None
+        return
+    with TemporaryDirectory(prefix="clx-") as directory:
+        yield _of_server(store, settings, Path(directory)), None
+
+
+def _of_server(store: Store, settings: Settings, directory: Path) -> ArtifactStore | None:
+    """That of ``artifacts.url``, else that of the server that has the works; None where it has none."""
+    from clx.remote.stores import open_store
+    from clx.remote.works import RemoteWorks
+
+    if settings.artifacts.url is not None:
+        return open_store(directory, settings.artifacts)
+    if isinstance(store, RemoteWorks):
+        try:
+            return store.open_artifacts(directory)
+        except ServerError as error:
+            echo(f"Plots and long outputs do not go to the server: {error.fact}", err=True)
+    return None
 
 
 def _note(*, quiet: bool, format_: str) -> Callable[[Done], None]:

@@ -19,9 +19,12 @@ from clx.db.works.searching import Condition, Search
 from clx.db.works.table import Page
 from clx.db.works.withdrawing import Asked
 from clx.errors import ClxError, LostWorkerError, ServerError
-from clx.remote.connection import Connection, was_lost
+from clx.remote.connection import TOKEN_VARIABLE, Connection, was_lost
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clx.artifacts.store import ArtifactStore
     from clx.remote.pipelines import RemotePipelines
 
 log = logging.getLogger("clx.work")
@@ -78,6 +81,7 @@ class RemoteWorks:
         insecure: bool = False,
     ) -> None:
         self._connect: Callable[[], Connection] = lambda: Connection(url, token, ca_file=ca_file, insecure=insecure)
+        self._server = (url, token, ca_file, insecure)
         self._lock = threading.Lock()
         self._begin()
 
@@ -100,6 +104,21 @@ class RemoteWorks:
         finally:
             self._connection.close()
             self._holders, self._free, self._holder_of = {}, [], {}
+
+    def open_artifacts(self, root: Path) -> ArtifactStore:
+        """The artifacts of the same server, with copies of those that were used below *root*.
+
+        Raises:
+            ServerError: it keeps none, does not answer, or refuses.
+        """
+        from clx.remote.artifacts import ArtifactServer
+        from clx.remote.cached_store import CachedStore
+
+        url, token, ca_file, insecure = self._server
+        shown = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        server = ArtifactServer(url, shown, ca_file=ca_file, insecure=insecure)
+        server.missing(["0" * 64])
+        return CachedStore(root, server)
 
     @property
     def pipelines(self) -> RemotePipelines:

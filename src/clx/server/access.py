@@ -209,8 +209,9 @@ class Access(AuthenticationBackend):
     def _check_origin(self, conn: HTTPConnection) -> None:
         """See that a request can be read in one way, names this server, and does not come from another site."""
         headers = conn.headers
+        there = [name for name, _ in conn.scope["headers"]]
         for name in _ONCE:
-            if len(headers.getlist(name)) > 1:
+            if there.count(name.encode()) > 1:
                 raise Refusal(400, f"The header {name} is there twice.", "Send it once.")
         host = headers.get("host", "")
         if self._behind_proxy:

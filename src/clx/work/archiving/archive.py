@@ -173,6 +173,8 @@ class Archive:
         if len(places) > 1:
             entry["copies"] = places[1:]
         if self._artifacts is None or found.size > self._settings.artifact_mb << 20:
+            if not places and self._artifacts is None:
+                raise Refused("the server keeps no artifacts, and neither archive.posix nor archive.s3 is set")
             if not places:
                 raise Refused("it is larger than archive.artifact_mb, and no other place is named")
         else:
