@@ -199,3 +199,56 @@ def test_python_is_served_from_modules_that_are_allowed_only(
         until(lambda: client.is_model_ready("doubled"))
         assert result(client, "doubled") == [[2.0] * 4]
         assert client.get_model_metadata("doubled")["platform"] == "python"
+
+
+def test_what_became_of_requests_is_there_after_the_end(
+    serve: Serve, models: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    def clx(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "clx", *words], cwd=tmp_path, capture_output=True, check=True)
+        return done.stdout.decode()
+
+    models("add", "dense", str(model))
+    server = serve()
+    with connect(server) as client:
+        until(lambda: client.is_model_ready("dense"))
+        result(client)
+        with pytest.raises(InferenceServerException, match="deadline"):
+            client.infer("dense", [_zeros()], request_id="late", timeout=1)
+    assert server.address in clx("serve", "status")
+    clx("serve", "stop")
+    server.process.wait(20)
+    names, *rows = [line.split("\t") for line in clx("serve", "export", "requests").splitlines()]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [(each["request"], each["outcome"]) for each in found] == [("", "success"), ("late", "refused_late")]
+    assert int(found[0]["arrived_ns"]) < int(found[0]["began_ns"]) < int(found[0]["answered_ns"])
+    actions = clx("serve", "export", "actions")
+    assert ("load" in actions, "infer" in actions) == (True, True)
+    assert "Nothing is served" in clx("serve", "status")
+
+
+def _zeros() -> Any:
+    made = client_of.InferInput("x", (1, 4), "FP32")
+    made.set_data_from_numpy(np.zeros((1, 4), np.float32))
+    return made
+
+
+def test_phases_keep_loading_and_requests_apart_and_outlive_the_server(serve: Serve, model: Path) -> None:
+    files = {"file:1/model.onnx": model.read_bytes()}
+    server = serve("--phases")
+    with connect(server) as client:
+        assert client.get_server_metadata()["phase"] == "wait"
+        client.load_model("dense", files=files)
+        with pytest.raises(InferenceServerException, match="no requests are taken yet") as raised:
+            result(client)
+        assert raised.value.status() == "409"
+        until(lambda: client.get_server_metadata()["phase"] == "infer")
+        result(client)
+        with pytest.raises(InferenceServerException, match="loading is over"):
+            client.load_model("other", files=files)
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait()
+    with connect(serve("--phases")) as client:
+        assert client.get_server_metadata()["phase"] == "infer"
+        until(lambda: client.is_model_ready("dense"))
+        result(client)

@@ -1,21 +1,24 @@
-"""``clx serve`` and ``clx serve worker``."""
+"""``clx serve`` and ``clx serve worker|status|stop|export``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from clx.cli.options import about_database, verbose_option
+from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
 from clx.platforms import system
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.db.serving.table import ServingTable
     from clx.serving.remote import Address
 
 _EPILOG = """\b
@@ -83,6 +86,7 @@ class _At(click.ParamType["Address"]):
     "--worker", "remote", type=_At(), multiple=True, help="A worker of another machine; more by more of them."
 )
 @click.option("--token-file", type=_FILE, metavar="FILE", help="The token that those workers know, too.")
+@click.option("--phases", is_flag=True, help="First models are loaded, then requests are taken, never both.")
 @about_database
 @verbose_option()
 @click.pass_context
@@ -117,7 +121,7 @@ def command(
     settings = here.resolved.settings
 
     def server(shelf: TableShelf) -> Server:
-        return Server(shelf, count, remote, token, settings.serving.modules, tell=echo)
+        return Server(shelf, count, remote, token, settings.serving.modules, echo, phases=options["phases"])
 
     with open_or_make(here.resolved, here.path) as database:
         store = open_store(database.state.shared / "artifacts", settings.artifacts)
@@ -191,3 +195,110 @@ def worker(address: Address, models: Path | None, token_file: Path | None, worke
         listen(address, listener, lambda port: echo(f"Waiting at {address.host}:{port}; Ctrl-C ends it."))
     except OSError as error:
         raise StartupError(f"{address} cannot be had: {error.strerror or error}.", "Give another --listen.") from None
+
+
+@command.command("status")
+@about_database
+@format_option
+@verbose_option()
+def status(here: Here) -> Output:
+    """Whether models are served, where, and how they stand.
+
+    \b
+    Examples:
+      clx serve status
+      clx serve status --format json
+    """
+    from clx.db.serving.table import ServingTable
+
+    database = here.look()
+    if database is None:
+        return Output({"running": False, "models": []}, [here.nobody])
+    with database:
+        served = _server(ServingTable(database))
+        found = ServingTable(database).chosen()
+    models = [
+        {"name": each.name, "version": each.version, "state": each.state, "reason": each.reason} for each in found
+    ]
+    if served is None:
+        return Output({"running": False, "models": models}, ["Nothing is served. Type: clx serve"])
+    lines = [f"Serving at http://{served['address']} (process {served['pid']} of {served['host']})."]
+    lines += [f"{each.name}, version {each.version}: {each.state} {each.reason}".rstrip() for each in found]
+    return Output({"running": True, **served, "models": models}, [visible_line(each) for each in lines])
+
+
+@command.command("stop")
+@about_database
+@format_option
+@verbose_option()
+def stop(here: Here) -> Output:
+    """End the server: what it has accepted is answered, its logs are written.
+
+    \b
+    Examples:
+      clx serve stop
+    """
+    import signal
+
+    from clx.db.serving.table import ServingTable
+
+    database = here.look()
+    if database is None:
+        return Output({"stopped": None}, [here.nobody])
+    with database:
+        served = _server(ServingTable(database))
+    if served is None:
+        return Output({"stopped": None}, ["Nothing is served."])
+    try:
+        system.send_signal(served["pid"], signal.SIGTERM)
+    except OSError as error:
+        raise UsageError(f"Process {served['pid']} cannot be told: {error.strerror}.", "Ask who started it.") from None
+    return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends."])
+
+
+def _server(table: ServingTable) -> dict[str, Any] | None:
+    """Who serves, as it said itself; None where it is gone, or cannot be judged from here."""
+    import json
+
+    from clx.db.identity import is_gone, is_ours_to_judge
+
+    try:
+        said = json.loads(table.setting("server") or "{}")
+        found: dict[str, Any] = {"address": str(said["address"]), "host": str(said["host"]), "pid": int(said["pid"])}
+        identity = str(said["identity"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if is_ours_to_judge(identity) and not is_gone(identity) and found["pid"] > 1 else None
+
+
+@command.command("export")
+@click.argument("kind", type=click.Choice(["requests", "actions"]))
+@click.option("--as", "as_", type=click.Choice(["tsv", "parquet"]), default="tsv", help="How it is written.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="[default: the terminal]"
+)
+@about_database
+@verbose_option()
+def export(here: Here, kind: Literal["requests", "actions"], as_: str, output: Path | None) -> None:
+    """What became of requests, or what workers did: a row each, oldest first.
+
+    \b
+    Examples:
+      clx serve export requests > requests.tsv
+      clx serve export actions --as parquet --output actions.parquet
+    """
+    from clx.db.serving.table import ServingTable
+    from clx.serving.exporting import as_parquet, as_tsv
+
+    if as_ == "parquet" and output is None:
+        raise UsageError("Parquet is nothing for a terminal.", "Give --output FILE.")
+    with here.require(here.look()) as database:
+        table = ServingTable(database)
+        if output is None:
+            for line in as_tsv(table, kind):
+                echo(line)
+        elif as_ == "parquet":
+            as_parquet(table, kind, output)
+        else:
+            with output.open("w", encoding="utf-8") as stream:
+                stream.writelines(f"{line}\n" for line in as_tsv(table, kind))

@@ -34,7 +34,7 @@ class Policy:
     Attributes:
         succeeded: jobs that succeeded, with their runs, since they ended.
         failed: jobs that failed or were cancelled, since they ended; what became of times of schedules.
-        workers: workers, their events, and batches, since they ended.
+        workers: workers, their events, and batches, since they ended; logs of requests for models.
         results: results of keyed jobs, since they were last used; routines that no worker has any more.
         works: works, since they ended; they are kept to be searched. Those whose results are locked stay for good.
 
@@ -116,6 +116,12 @@ DELETE FROM results WHERE (key, type) IN (SELECT key, type FROM results WHERE us
 
 _OLD_ROUTINES = """
 DELETE FROM routines WHERE id IN (SELECT id FROM routines WHERE seen_at < :cutoff LIMIT :stride)"""
+_OLD_REQUESTS = """
+DELETE FROM serving_requests WHERE (server, number) IN (SELECT server, number FROM serving_requests
+  WHERE arrived_at < :cutoff LIMIT :stride)"""
+_OLD_ACTIONS = """
+DELETE FROM serving_actions WHERE (server, number) IN (SELECT server, number FROM serving_actions
+  WHERE sent_at < :cutoff LIMIT :stride)"""
 _OLD_FIRES = """
 DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FROM fires f WHERE f.fired_at < :cutoff
   AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
@@ -158,7 +164,9 @@ def prune_part(
     }
     _, keys_left = _prune_rest(database, _OLD_KEYS, at, is_over)
     _, routines_left = _prune_rest(database, _OLD_ROUTINES, unused, is_over)
-    is_left = keys_left or routines_left
+    _, requests_left = _prune_rest(database, _OLD_REQUESTS, ended, is_over)
+    _, actions_left = _prune_rest(database, _OLD_ACTIONS, ended, is_over)
+    is_left = keys_left or routines_left or requests_left or actions_left
     removed = {}
     for name, (delete, cutoff) in rest.items():
         removed[name], more = _prune_rest(database, delete, cutoff, is_over)

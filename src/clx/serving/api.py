@@ -12,6 +12,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
 from clx.serving.shelf import Shelf
@@ -29,9 +30,13 @@ class Api:
         controller: what runs models.
         catalogue: which are served.
         shelf: where models lie.
+        phases: in which phase the server is; None: it has none.
     """
 
-    def __init__(self, controller: Controller, catalogue: Catalogue, shelf: Shelf) -> None:
+    def __init__(
+        self, controller: Controller, catalogue: Catalogue, shelf: Shelf, phases: Phases | None = None
+    ) -> None:
+        self.phases = phases
         self._controller = controller
         self._catalogue = catalogue
         self._shelf = shelf
@@ -56,7 +61,8 @@ class Api:
             reply(Answer(200 if self._controller.links and not self.draining else 503))
         elif path == "/v2":
             _require(request, "GET")
-            reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS}))
+            said = {} if self.phases is None else {"phase": self.phases.phase}
+            reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS, **said}))
         elif path == "/v2/models/stats":
             _require(request, "GET")
             reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
@@ -105,6 +111,8 @@ class Api:
     def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
+        if self.phases is not None:
+            self.phases.require_infer()
         said = request.headers.get(b"inference-header-content-length")
         if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
@@ -194,6 +202,17 @@ class Api:
                 reply(Answer.to(refusal))
             else:
                 reply(Answer(200))
+            finally:
+                if phases is not None:
+                    phases.end_load()
+
+        phases = self.phases
+        if phases is not None:
+            try:
+                phases.begin_load()
+            except Refusal:
+                doing.close()
+                raise
 
         task = asyncio.get_running_loop().create_task(do())
         self._tasks.add(task)

@@ -38,6 +38,7 @@ from clx.serving.protocol import Inference
 from clx.serving.remote import digest_of, piece_of
 from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
 from clx.serving.served import Served, joined, split
+from clx.serving.telemetry import Telemetry
 from clx.serving.tensors import Tensor
 
 Result = Callable[[Sequence[Tensor] | Refusal], None]
@@ -59,6 +60,8 @@ class _Pending(Ticket):
     result: Result | None = None
     began: int = 0
     deaths: int = 0  # workers that ended while they ran it
+    batch: int = 0
+    log: Telemetry | None = None
 
 
 class Controller:
@@ -73,6 +76,8 @@ class Controller:
         self.scheduler = Scheduler()
         self.links: dict[int, Link] = {}
         self._lost = lost
+        self.log: Telemetry | None = None
+        self._begun: dict[tuple[int, str], int] = {}  # when a worker was told to load a model
         self._batches: dict[int, Batch] = {}
         self._batch_of: dict[int, int] = {}
         self._number = 0
@@ -165,6 +170,7 @@ class Controller:
         told = self._loads.get((executor, model.key))
         if told is None or told.done():
             told = self._loads[executor, model.key] = asyncio.get_running_loop().create_future()
+            self._begun[executor, model.key] = monotonic_ns()
             link = self.links[executor]
             if not link.address or model.below or model.callable:
                 options = {"callable": model.callable} if model.callable else {}
@@ -254,13 +260,23 @@ class Controller:
             asyncio.get_running_loop().call_later(PAUSE, self._warm, executor)
 
     def _loaded(self, executor: int, name: str) -> None:
+        self._note_load(executor, name, "success")
         if name in self.models:
             self.models[name].state = "ready"
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
             told.set_result(None)
 
+    def _note_load(self, executor: int, key: str, outcome: str) -> None:
+        model, began = self.models.get(key), self._begun.pop((executor, key), 0)
+        if self.log is not None and model is not None and began:
+            self._number += 1
+            now = monotonic_ns()
+            about = (self._number, "load", executor, model.name, model.version, outcome)
+            self.log.action(*about, began, now, 0, now - began, 0, 0)
+
     def _failed_to_load(self, executor: int, name: str, text: str) -> None:
+        self._note_load(executor, name, "failed")
         model = self.models.get(name)
         if model is None:
             return
@@ -317,12 +333,15 @@ class Controller:
             asked=asked,
             served=model,
             result=result,
+            log=self.log,
         )
         now = monotonic_ns()
         found = self.scheduler.offer(now, ticket)
         if isinstance(found, Refused):
             model.numbers.refused += 1
-            result(_refusal(found, ticket, now))
+            told = _refusal(found, ticket, now)
+            _log(ticket, told.code, now)
+            result(told)
             return None
         if ticket.deadline:
             self._watch()
@@ -346,7 +365,7 @@ class Controller:
         self._batch_of[executor] = self._number
         waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
         for each in waiting:
-            each.began = now
+            each.began, each.batch = now, self._number
         inputs = joined([each.asked.inputs for each in waiting if each.asked], sum(each.rows for each in waiting))
         self.links[executor].send(Infer(self._number, batch.model, specs(inputs)), [each.data for each in inputs])
 
@@ -358,6 +377,7 @@ class Controller:
         now = monotonic_ns()
         self.scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
         self._pump(executor)  # first of all: it is to have no rest
+        self._note_batch(executor, message, batch, now)
         if isinstance(message, Failed):
             for each in batch.tickets:
                 _tell(each, Refusal("failed", message.text))
@@ -371,6 +391,15 @@ class Controller:
             return
         for each, outputs in zip(batch.tickets, parts, strict=True):
             _tell(each, outputs)
+
+    def _note_batch(self, executor: int, message: Done | Failed, batch: Batch, now: int) -> None:
+        first = batch.tickets[0]
+        if self.log is not None and isinstance(first, _Pending) and first.served is not None:
+            took = message.took if isinstance(message, Done) else 0
+            model, outcome = first.served, "success" if isinstance(message, Done) else "failed"
+            about = (message.batch, "infer", executor, model.name, model.version, outcome)
+            rows = sum(each.rows for each in batch.tickets)
+            self.log.action(*about, first.began, now, batch.expected, took, len(batch.tickets), rows)
 
     # -- deadlines ------------------------------------------------------------------------------------
 
@@ -410,9 +439,17 @@ def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
     if isinstance(ticket, _Pending) and ticket.result is not None:
         result, ticket.result = ticket.result, None
         if ticket.served is not None:
-            took = monotonic_ns() - ticket.arrived
+            now = monotonic_ns()
+            took = now - ticket.arrived
+            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
             (ticket.served.numbers.fail if isinstance(what, Refusal) else ticket.served.numbers.success).add(took)
         result(what)
+
+
+def _log(ticket: _Pending, outcome: str, now: int) -> None:
+    if ticket.log is not None and ticket.served is not None and ticket.asked is not None:
+        about = (ticket.number, ticket.asked.id[:200], ticket.served.name, ticket.served.version, outcome)
+        ticket.log.request(*about, ticket.arrived, ticket.began, now, ticket.deadline, ticket.rows, ticket.batch)
 
 
 def _count(batch: Batch, took: int, now: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,13 +15,16 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import Any
 
+from clx.db.identity import process_identity
 from clx.serving.api import Api
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.following import Following
 from clx.serving.http import Connection, Connections
+from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
+from clx.serving.telemetry import Telemetry
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
@@ -39,6 +44,7 @@ class Server:
         token: what those know.
         modules: of which workers of this machine may have models that are code.
         tell: is given a line about who comes and goes of them.
+        phases: whether models are loaded first, and requests taken then.
     """
 
     def __init__(
@@ -49,12 +55,15 @@ class Server:
         token: bytes = b"",
         modules: Sequence[str] = (),
         tell: Callable[[str], None] = lambda _line: None,
+        *,
+        phases: bool = False,
     ) -> None:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller)
         self._shelf = shelf
         self._api = Api(self._controller, self._catalogue, shelf)
         self._modules = modules
+        self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._count = workers
@@ -90,12 +99,37 @@ class Server:
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
             self._later(self._join(executor))
-        ready(listening.sockets[0].getsockname()[1])
+        at = listening.sockets[0].getsockname()[1]
+        await self._resume_phase()
+        begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
+        self._controller.log = Telemetry(self._shelf.table, begun)
+        ready(at)
         looking = loop.create_task(self._look())
         await self._ended.wait()
         looking.cancel()
         following.cancel()
         await self._end(listening)
+        if self._controller.log is not None:
+            await asyncio.to_thread(self._controller.log.close)
+
+    async def _resume_phase(self) -> None:
+        """Be in the phase that the server before was in, if that was the last one."""
+        table = self._shelf.table
+
+        def told(phase: Phase) -> None:
+            self._tell(f"Phase: {phase}.")
+            self._later(self._shelf.ask(lambda: table.set("phase", phase)))
+
+        before = await self._shelf.ask(lambda: table.setting("phase"))
+        if self._has_phases:
+            self._api.phases = Phases(told, "infer" if before == "infer" else "wait")
+        elif before:
+            await self._shelf.ask(lambda: table.set("phase", ""))
+
+    def _begin(self, address: str) -> int:
+        """Say in the table who serves; returns the number of this start."""
+        me = {"address": address, "host": socket.gethostname(), "pid": os.getpid(), "identity": process_identity()}
+        return self._shelf.table.begin(json.dumps(me))
 
     def stop(self) -> None:
         """Answer what was accepted, and end."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from clx.db.database import Database
+from clx.db.database import Database, Row
 from clx.db.serving.models import (
     ActionRow,
     ModelRow,
@@ -46,6 +46,10 @@ _SET = (
 )
 _SETTINGS = "SELECT name, value, changes FROM serving_settings"
 _REQUEST = f"INSERT INTO serving_requests (server, {', '.join(RequestRow._fields)}) VALUES (?, {', '.join('?' * 12)})"
+_LOGS = {
+    "requests": ("serving_requests", RequestRow._fields),
+    "actions": ("serving_actions", ActionRow._fields),
+}
 _ACTION = f"INSERT INTO serving_actions (server, {', '.join(ActionRow._fields)}) VALUES (?, {', '.join('?' * 13)})"
 
 
@@ -201,6 +205,21 @@ class ServingTable:
     def log(self, server: int, requests: Sequence[RequestRow], actions: Sequence[ActionRow]) -> None:
         """Keep what became of requests, and what workers did."""
         self.database.write("log_serving", partial(_log, server, requests, actions))
+
+    def logged(self, kind: Literal["requests", "actions"], after: tuple[int, int] = (-1, -1)) -> list[Row]:
+        """A thousand rows of what was kept, oldest first: the server's number before what the record has.
+
+        Args:
+            kind: of what.
+            after: server and number of the last one before them.
+        """
+        table, names = _LOGS[kind]
+        server, number = after
+        return self.database.read(
+            f"SELECT server, {', '.join(names)} FROM {table} WHERE server > :server OR (server = :server AND "
+            "number > :number) ORDER BY server, number LIMIT 1000",
+            {"server": server, "number": number},
+        )
 
 
 def order_of(version: str) -> tuple[int, str]:
