@@ -37,7 +37,8 @@ def deploy(there: There, file: Path, user: str | None, waits: bool, timeout: flo
     """Begin the pipelines of FILE.
 
     There is one for each combination of its matrix. Nothing has to watch over them: whoever does the last work of a
-    stage puts in those of the next one. The works are done by runners (`clx work run`) and whoever else withdraws works.
+    stage puts in those of the next one. The works are done by runners (`clx work run`)
+    and whoever else withdraws works.
 
     \b
     Examples:
