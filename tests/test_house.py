@@ -143,8 +143,8 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
-            "processes with models, links to them: tests/serving/test_kept.py; policies: tests/serving/bench",
-            "cli.models cli.serve serving.running serving.links serving.worker.onnx serving.bench.simulation",
+            "processes with models, links to them: tests/serving/test_kept.py",
+            "cli.models cli.serve serving.running serving.links serving.worker.onnx",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @format_option
 @verbose_option()
 def work(there: There, ids: tuple[str, ...], quiet: bool) -> Output:
-    """Start the runners that the deployments of pipelines ask for, on this machine.
+    """Start the runners that deployments ask for, on this machine.
 
     Works are done by what they name themselves, as far as python.modules and work.commands allow it. A runner that
     dies is replaced; all end with this command, whatever becomes of it, and what they were at waits again. Without an
