@@ -142,3 +142,14 @@ def test_configs_and_pipelines_by_the_commands(tmp_path):
     assert "success" in run("pipelines", "ps", pipelines[0]).lower()
     run("configs", "rm", "survey", config)
     assert config not in run("configs", "ls")
+
+
+def test_schedules_by_the_commands(tmp_path):
+    file = tmp_path / "survey.yaml"
+    file.write_text(SURVEY + 'schedule: {cronspec: "0 6 * * *", lives: 2}\n', encoding="utf-8")
+    schedule = ids_in(run("schedules", "deploy", str(file)))[0]
+    assert schedule[:16] in run("schedules", "ls")  # the table is too narrow for all of it
+    assert "survey" in run("schedules", "count")
+    assert "0 6 * * *" in run("schedules", "ps", schedule)
+    run("schedules", "rm", schedule)
+    assert schedule[:16] not in run("schedules", "ls")
