@@ -55,7 +55,7 @@ UNTESTED = {
         ),
         (
             "pipelines from programs and over HTTP: held by tests/cli/test_pipelines_run.py and the wire's own tests",
-            "pipelines.planning pipelines.running remote.pipelines server.api.pipelines server.wire.pipelines",
+            "pipelines.planning pipelines.running remote.pipelines server.api.pipelines",
         ),
         (
             "parts of `plan`, `publish`, `spec`: held by the tests of groups, copies, the gate, errors",
@@ -139,8 +139,8 @@ UNTESTED = {
             "tools.clients tools.install",
         ),
         (
-            "processes with models, links to them: tests/serving/test_kept.py; policies: tests/serving/bench",
-            "cli.models cli.serve serving.running serving.links serving.worker.onnx serving.bench.simulation",
+            "processes with models, links to them: tests/serving/test_kept.py",
+            "cli.models cli.serve serving.running serving.links serving.worker.onnx",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",
@@ -156,7 +156,7 @@ UNTESTED = {
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
-                "server.views.pipelines server.giving server.api.pipelines server.wire.pipelines"
+                "server.views.pipelines server.giving server.api.pipelines"
             ),
         ),
         (

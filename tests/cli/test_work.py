@@ -110,6 +110,11 @@ def test_two_places_are_one_too_many() -> None:
     assert "name two places" in _refused("search", "--url", "http://localhost:1", "--db-path", "x.db")
 
 
+def test_an_address_without_its_scheme_is_no_file() -> None:
+    assert "Write http://HOST:PORT." in _refused("search", "--url", "localhost:8004")
+    assert not Path("localhost:8004").exists()
+
+
 def test_works_of_a_file_go_in_with_what_options_say(here: Path) -> None:
     here.joinpath("w.yaml").write_text("- pipeline: a\n  parameters: {x: 1, d: 2026-11-30}\n- {pipeline: b, tag: t}\n")
     ids = _json("deposit", "--file", "w.yaml", "--param", "x=2", "--event", "7")["ids"]

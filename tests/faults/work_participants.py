@@ -47,8 +47,8 @@ def deposit(log: Log, first: str, last: str) -> None:
         if number in there:
             continue
         work = Work(
-            PIPELINE, parameters={"n": number}, tags=[f"t{number % 10}"], retries=5, timeout=HELD, creation=number,
-            id=f"{number:024x}", user="storm",
+            PIPELINE, parameters={"n": number, "by": "clx"}, tags=[f"t{number % 10}"], retries=5, timeout=HELD,
+            creation=number, id=f"{number:024x}", user="storm",
         )  # fmt: skip
         while True:
             with suppress(*_GONE):

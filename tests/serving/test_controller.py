@@ -182,6 +182,21 @@ def test_what_would_be_late_is_refused_with_the_estimate(here: Here) -> None:
     run(here, ask)
 
 
+def test_slow_runs_do_not_have_all_be_refused_that_comes_after_them(here: Here) -> None:
+    async def ask() -> None:
+        (key,) = (each for each in here.controller.models if each.startswith("twin/"))
+        for _ in range(100):
+            here.controller.scheduler.observe(key, 1, 60_000_000_000)
+        told = [await here.infer(timeout=5_000_000)]
+        assert told[0].status == 429
+        while told[-1].status != 200:  # a few runs more at each refusal, until it is known better
+            await asyncio.sleep(0)  # the worker is heard
+            told.append(await here.infer(timeout=5_000_000))
+        assert here.controller.scheduler.estimate(key) < 5_000_000_000
+
+    run(here, ask)
+
+
 def test_an_unloaded_model_is_not_ready_and_what_cannot_be_loaded_says_why(here: Here) -> None:
     async def ask() -> None:
         assert (await here.ask("POST", "/v2/repository/models/twin/unload")).status == 200

@@ -18,13 +18,22 @@ from clx.db.tokens import TokenTable
 class ServerProcess:
     """A running server of *database*.
 
+    Args:
+        folder: its current directory; None: where the database lies, which is a file then.
+
     Attributes:
         url: where it is.
         token: one with the role ``work``.
     """
 
     def __init__(
-        self, database: Path, *options: str, before: Sequence[str] = (), port: int = 0, token: str = ""
+        self,
+        database: Path | str,
+        *options: str,
+        before: Sequence[str] = (),
+        port: int = 0,
+        token: str = "",
+        folder: Path | None = None,
     ) -> None:
         if not token:
             with Queue.open(database) as queue:
@@ -32,7 +41,7 @@ class ServerProcess:
         self.token = token
         self.process = subprocess.Popen(
             [*before, sys.executable, "-m", "clx", "server", "--db-path", str(database), "--port", str(port), *options],
-            stdout=subprocess.PIPE, text=True, cwd=database.parent,
+            stdout=subprocess.PIPE, text=True, cwd=folder or Path(database).parent,
         )  # fmt: skip
         assert self.process.stdout is not None
         found = re.search(r"https?://[\w.\[\]]+:(\d+)", self.process.stdout.readline())

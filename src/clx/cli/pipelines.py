@@ -70,7 +70,7 @@ def check(file: Path) -> Output:
               help="How it is drawn.")  # fmt: skip
 @verbose_option(logs=False)
 def graph(file: Path, format_: str) -> None:
-    """Draw the stages of FILE, the steps of each and how many works they are.
+    """Draw the stages of FILE, with the steps and works of each.
 
     \b
     Examples:

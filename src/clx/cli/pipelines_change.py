@@ -34,10 +34,11 @@ _timeout = click.option(
 @format_option
 @verbose_option()
 def deploy(there: There, file: Path, user: str | None, waits: bool, timeout: float | None) -> Output:
-    """Begin the pipelines of FILE: one for each combination of its matrix.
+    """Begin the pipelines of FILE.
 
-    Nothing has to watch over them: whoever does the last work of a stage puts in those of the next one. The works are
-    done by runners (`clx work run`) and whoever else withdraws works.
+    There is one for each combination of its matrix. Nothing has to watch over them: whoever does the last work of a
+    stage puts in those of the next one. The works are done by runners (`clx work run`)
+    and whoever else withdraws works.
 
     \b
     Examples:
@@ -73,7 +74,9 @@ def deploy(there: There, file: Path, user: str | None, waits: bool, timeout: flo
 @format_option
 @verbose_option()
 def wait(there: There, ids: tuple[str, ...], timeout: float | None) -> Output:
-    """Wait until pipelines have ended, and show what became of them; of a config all.
+    """Wait until pipelines have ended, and show what became of them.
+
+    Of a config, all of its pipelines.
 
     \b
     Examples:
@@ -123,7 +126,9 @@ def _changed(
 @format_option
 @verbose_option()
 def pause(there: There, ids: tuple[str, ...]) -> Output:
-    """Begin no stage and give out no work of pipelines; what runs goes on.
+    """Begin no stage and give out no work of pipelines.
+
+    What runs goes on.
 
     \b
     Examples:
@@ -153,7 +158,9 @@ def resume(there: There, ids: tuple[str, ...]) -> Output:
 @format_option
 @verbose_option()
 def stop(there: There, ids: tuple[str, ...]) -> Output:
-    """Cancel pipelines: works that wait are cancelled, running ones are told.
+    """Cancel pipelines with their works.
+
+    Works that wait are cancelled, running ones are told.
 
     \b
     Examples:
@@ -168,9 +175,9 @@ def stop(there: There, ids: tuple[str, ...]) -> Output:
 @format_option
 @verbose_option()
 def retry(there: There, ids: tuple[str, ...]) -> Output:
-    """Let failed and stopped pipelines go on from the first stage that failed.
+    """Let failed and stopped pipelines go on.
 
-    Works that have succeeded are not done again; later stages begin anew.
+    They do so from the first stage that failed. Works that have succeeded are not done again; later stages begin anew.
 
     \b
     Examples:

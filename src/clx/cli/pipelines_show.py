@@ -31,7 +31,9 @@ _limit = click.option(
 @format_option
 @verbose_option()
 def list_them(there: There, name: str | None, limit: int) -> Output:
-    """What was deployed, the newest first: each config with its pipelines.
+    """What was deployed, the newest first.
+
+    Each config with its pipelines.
 
     \b
     Examples:
@@ -86,7 +88,9 @@ def ps(there: There, name: str | None, everything: bool, limit: int) -> Output:
 @format_option
 @verbose_option()
 def show(there: There, pipeline_id: str) -> Output:
-    """One pipeline, its steps and how each stands; of a config all its pipelines.
+    """One pipeline, its steps and how each stands.
+
+    Of a config, all of its pipelines.
 
     \b
     Examples:

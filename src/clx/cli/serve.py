@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from clx.cli import serve_bench
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
@@ -302,3 +303,6 @@ def export(here: Here, kind: Literal["requests", "actions"], as_: str, output: P
         else:
             with output.open("w", encoding="utf-8") as stream:
                 stream.writelines(f"{line}\n" for line in as_tsv(table, kind))
+
+
+command.add_command(serve_bench.command)

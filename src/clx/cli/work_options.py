@@ -40,6 +40,8 @@ class There:
         self._by_path = _was_typed("db_path")
         if url is not None and self._by_path:
             raise UsageError("--url and --db-path name two places.", "Give one of them.")
+        if url is not None and "://" not in url:  # it would be taken for a file
+            raise UsageError(f"--url {shortened(url)} is no address of a server.", "Write http://HOST:PORT.")
 
     @contextmanager
     def look(self) -> Iterator[Store | None]:

@@ -252,6 +252,10 @@ class Dialect(ABC):
     def _work(self) -> None:
         """Statements of works."""
         ids = f"IN ({self.texts('ids')})"
+        bucket = self.by_index("works_bucket")
+        self.movable_works, self.moved_works = works.MOVABLE.format(index=bucket), works.MOVED.format(index=bucket)
+        self.failed_works, self.overdue_works = works.FAILED.format(index=bucket), works.OVERDUE.format(index=bucket)
+        self.buckets = works.BUCKETS.format(index=bucket)
         self.created_at = f"{works.CREATED}IN ({self.ids('moments')}) ORDER BY w.job_id"
         self.labelled = (
             "SELECT count(*) FROM (SELECT 1 FROM work_labels WHERE kind = :kind "

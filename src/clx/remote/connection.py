@@ -171,7 +171,9 @@ def _error(status: int, fact: str, next_step: str, told: Mapping[str, Any]) -> C
         ClxError.__init__(error, fact, next_step)
         vars(error).update(told.get("detail") or {})
         return error
-    if status in (401, 403):
+    if status == 401:
+        return AccessError(fact, "Set CLX_TOKEN to one; `clx server token add NAME --role R` makes it, at the server.")
+    if status == 403:
         return AccessError(fact, next_step)
     if status == 503:
         return DatabaseBusyError(fact, next_step)

@@ -17,6 +17,8 @@ MOST_CONNECTIONS = 1000
 HEADER_BYTES = 32 * 1024
 HEADER_SECONDS = 10.0
 """Seconds from the opening of a connection, or the first byte of a request, to the end of its headers."""
+_LONGEST_URL = 65_535
+"""Bytes of an address that httptools reads."""
 _LARGE = 64 * 1024
 """Bytes that are sent without waiting for more."""
 STILL_SECONDS = 30.0
@@ -149,7 +151,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's name)
-        """What came is no HTTP."""
+        """What came is no HTTP, or an address that is too long for its parser."""
+        if len(getattr(self, "url", b"")) > _LONGEST_URL:
+            self._refuse(414, "The address is too long.", "Ask for less at a time.")
+            return
         self._refuse(400, "This is no request that the server understands.", "Send HTTP/1.1.")
 
     def pause_writing(self) -> None:

@@ -237,6 +237,17 @@ class Controller:
         """No more warm-ups of a model."""
         self._warming[executor] = deque(each for each in self._warming.get(executor, ()) if each[0] != name)
 
+    def _measure_again(self, model: Served, size: int) -> None:
+        """A request was refused by workers that do nothing: perhaps what is expected of them is too much.
+
+        A few slow runs could else have all be refused that comes, and so nothing be learnt any more.
+        """
+        for executor in self.scheduler.holders(model.key):
+            waiting = self._warming.setdefault(executor, deque())
+            if self.scheduler.is_free(executor) and not any(each[0] == model.key for each in waiting):
+                waiting.append((model.key, size, WARM_UPS))
+                self._warm(executor)
+
     def _measured(self, executor: int, told: Measured) -> None:
         if self._warmed.pop(executor, None) != (told.model, told.size):
             raise FrameError("a worker has measured what it was not asked for")
@@ -339,6 +350,8 @@ class Controller:
         found = self.scheduler.offer(now, ticket)
         if isinstance(found, Refused):
             model.numbers.refused += 1
+            if found.why == "late":
+                self._measure_again(model, ticket.rows)
             told = _refusal(found, ticket, now)
             _log(ticket, told.code, now)
             result(told)

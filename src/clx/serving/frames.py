@@ -169,30 +169,40 @@ def tensors(said: Sequence[Spec], rest: memoryview) -> list[Tensor]:
 class Reader:
     """Bytes as they come to frames."""
 
-    __slots__ = ("_have",)
+    __slots__ = ("_have", "_wanted")
 
     def __init__(self) -> None:
         self._have = bytearray()
+        self._wanted = 0  # bytes of the frame that it has begun; 0: that is not known yet
 
-    def feed(self, data: bytes) -> Iterator[tuple[Message, memoryview]]:
-        """The frames that are whole now.
+    def feed(self, data: bytes | memoryview) -> Iterator[tuple[Message, memoryview]]:
+        """The frames that are whole now; what is behind their heads may be a part of *data*, and lives as long.
 
         Raises:
             FrameError: what came is none.
         """
-        have = self._have
-        have += data
-        while len(have) >= _lengths.size:
-            head, rest = _lengths.unpack_from(have)
+        whole: bytes | bytearray | memoryview = data
+        if self._have:
+            self._have += data
+            if len(self._have) < self._wanted:
+                return
+            whole, self._have = self._have, bytearray()
+        view, at, end = memoryview(whole), 0, len(whole)
+        while end - at >= _lengths.size:
+            head, rest = _lengths.unpack_from(view, at)
             if head + rest > LARGEST_FRAME:
                 raise FrameError("a frame that is too large")
-            end = _lengths.size + head + rest
-            if len(have) < end:
-                return
-            whole = bytes(have[:end])
-            del have[:end]
+            self._wanted = _lengths.size + head + rest
+            if end - at < self._wanted:
+                break
+            begin = at + _lengths.size
+            at += self._wanted
             try:
-                message = _decode(memoryview(whole)[_lengths.size : _lengths.size + head])
+                message = _decode(view[begin : begin + head])
             except msgspec.MsgspecError as error:
                 raise FrameError(f"a head that is none: {error}") from None
-            yield message, memoryview(whole)[_lengths.size + head :]
+            yield message, view[begin + head : at]
+        else:
+            self._wanted = 0
+        if at < end:
+            self._have = bytearray(view[at:])

@@ -56,12 +56,28 @@ DELETE = "DELETE FROM jobs WHERE id = ?"
 LEAVE_BUCKET = "UPDATE works SET in_bucket = 0 WHERE job_id = ?"
 LEAVE_RESULTS = "UPDATE works SET in_results = 0 WHERE job_id = ?"
 ENTER_RESULTS = "UPDATE works SET in_results = 1 WHERE job_id = ? AND in_results = 0 RETURNING job_id"
-MOVED = (
-    "UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN (SELECT job_id FROM works WHERE in_bucket = 1 "
-    "AND (status = 'success' OR status = 'cancelled' OR (status = 'failure' AND attempt >= retries)) "
-    "AND (stop IS NULL OR stop <= :before) LIMIT :n) "
-    "RETURNING job_id"
+_PIPELINES = (
+    "WITH RECURSIVE p (name) AS (SELECT min(pipeline) FROM works {index} WHERE in_bucket = 1 UNION ALL "
+    "SELECT (SELECT min(w.pipeline) FROM works w {index} WHERE w.in_bucket = 1 AND w.pipeline > p.name) "
+    "FROM p WHERE p.name IS NOT NULL) "
 )
+"""The pipelines that have works in their buckets: a look into the index for each, however many works wait there."""
+
+
+def _in_buckets(*statuses: str, more: str = "") -> str:
+    """The works in buckets of some statuses, each looked for by itself: among them those that wait are not read."""
+    wanted = " UNION ALL ".join(f"SELECT '{each}' AS status" for each in statuses)
+    return (
+        f"{_PIPELINES}SELECT w.job_id FROM p CROSS JOIN ({wanted}) s CROSS JOIN works w {{index}} {more}"
+        "WHERE w.in_bucket = 1 AND w.pipeline = p.name AND w.status = s.status "
+    )
+
+
+MOVABLE = (
+    f"{_in_buckets('success', 'failure', 'cancelled')}"
+    "AND (w.status <> 'failure' OR w.attempt >= w.retries) AND (w.stop IS NULL OR w.stop <= :before) LIMIT :n"
+)
+MOVED = f"UPDATE works SET in_results = 1, in_bucket = 0 WHERE job_id IN ({MOVABLE}) RETURNING job_id"
 """What has ended for good goes from a bucket to the results."""
 
 NOTE_RUN = (
@@ -87,16 +103,20 @@ KNOWN_BY_ID = f"{KNOWN_BY_IDS}= ?"
 CREATED = f"SELECT w.id, w.creation, w.pipeline, w.owner, w.document {FROM} WHERE j.created_at > :since AND w.creation "
 CREATED_AT = f"{CREATED}= :moment ORDER BY w.job_id"
 STATUS = "SELECT status, count(*) FROM works WHERE in_bucket = 1 AND pipeline = :pipeline GROUP BY status"
-STATUS_OF_ALL = "SELECT status, count(*) FROM works WHERE in_bucket = 1 GROUP BY status"
-BUCKETS = "SELECT DISTINCT pipeline FROM works WHERE in_bucket = 1 ORDER BY pipeline"
+STATUS_OF_ALL = (
+    "SELECT status, CAST(sum(n) AS BIGINT) FROM (SELECT status, count(*) AS n FROM works WHERE in_bucket = 1 "
+    "GROUP BY pipeline, status) AS c GROUP BY status"
+)
+"""Counted in the order of the index: nothing is sorted."""
+BUCKETS = f"{_PIPELINES}SELECT name FROM p WHERE name IS NOT NULL ORDER BY name"
 RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
-    "SELECT job_id FROM works WHERE in_bucket = 1 AND status = 'failure' AND attempt < retries "
-    "AND (stop IS NULL OR stop <= :before) ORDER BY job_id LIMIT :n"
+    f"{_in_buckets('failure')}AND w.attempt < w.retries "
+    "AND (w.stop IS NULL OR w.stop <= :before) ORDER BY w.job_id LIMIT :n"
 )
 OVERDUE = (
-    f"SELECT w.job_id {FROM} WHERE w.status = 'running' AND w.in_bucket = 1 AND j.state = 'running' "
-    "AND w.start + j.timeout * 1000 < :now ORDER BY w.job_id LIMIT :n"
+    f"{_in_buckets('running', more='CROSS JOIN jobs j ')}AND j.id = w.job_id "
+    "AND j.state = 'running' AND w.start + j.timeout * 1000 < :now ORDER BY w.job_id LIMIT :n"
 )
 STALE = "SELECT count(*) FROM works WHERE in_bucket = 1 AND creation < :before"
 DOCUMENTS = f"SELECT {COLUMNS} {FROM} WHERE "

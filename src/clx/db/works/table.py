@@ -288,7 +288,11 @@ class Works:
         """
         named = {"n": _AT_ONCE, "before": self._before(rested)}
         moved = 0
-        while found := self._write("move_works", lambda tx: len(tx.execute(sql.MOVED, named).fetchall())):
+        if not self.database.read(
+            self.database.sql.movable_works, {**named, "n": 1}
+        ):  # nobody else has to wait for nothing
+            return moved
+        while found := self._write("move_works", lambda tx: len(tx.execute(tx.sql.moved_works, named).fetchall())):
             moved += found
         return moved
 
@@ -312,8 +316,8 @@ class Works:
             before = round((self.database.clock.now() - days * 86_400_000) * 1000)
             return int(self.database.read(sql.STALE, {"before": before})[0][0])
         if kind == "failed":
-            return self._for_each(sql.FAILED, {"before": self._before(rested)}, self._queue.retry)
-        return self._for_each(sql.OVERDUE, {"now": self.database.clock.now() * 1000}, self._expire)
+            return self._for_each(self.database.sql.failed_works, {"before": self._before(rested)}, self._queue.retry)
+        return self._for_each(self.database.sql.overdue_works, {"now": self.database.clock.now() * 1000}, self._expire)
 
     def _for_each(self, query: str, named: dict[str, int], body: Callable[[list[int]], list[int]]) -> int:
         done = 0
@@ -409,7 +413,7 @@ class Works:
 
     def buckets(self) -> list[str]:
         """The pipelines of which works are in a bucket."""
-        return [row[0] for row in self.database.read(sql.BUCKETS)]
+        return [row[0] for row in self.database.read(self.database.sql.buckets)]
 
     def results(self) -> dict[str, int]:
         """How many works are among the results, by pipeline."""

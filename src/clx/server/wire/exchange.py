@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from clx.server.wire.holder import Holder
 
 log = logging.getLogger("clx.server")
 
+_SLASHES = re.compile(r"^/*(?:(v2)/+)?")
 _CORE_HEADER = "x-workflow-core-version"
 _TAKEN_BACK_AGAIN = 5
 """Times that it is tried to take an answer back, a second apart."""
@@ -135,7 +137,7 @@ class Exchange:
             places.setdefault(each.path, []).append(each)
         self._router = Router(
             [
-                *(Route(path, self._look, methods=["GET"]) for path in ("/version", "/")),
+                *(Route(path, self._look, methods=["GET"]) for path in ("/version", "/v2/version", "/")),
                 *(Route(path, _Place(self, there)) for path, there in places.items()),
             ],
             redirect_slashes=False,
@@ -145,8 +147,8 @@ class Exchange:
         """One request; a base URL with a slash at its end makes two of them."""
         root, path = scope.get("root_path", ""), scope["path"]
         below = path.removeprefix(root)
-        if not below or below.startswith("//"):
-            scope = {**scope, "path": f"{root}/{below.lstrip('/')}"}
+        if not below or "//" in below[: len("//v2//")]:
+            scope = {**scope, "path": root + _SLASHES.sub(lambda found: f"/{found[1]}/" if found[1] else "/", below)}
         await self._router(scope, receive, send)
 
     def asked(self, request: Request, query: Sequence[tuple[str, str]], body: Any, arrived: float) -> Asked:

@@ -15,7 +15,7 @@ import msgspec
 from clx.db.pipelines.table import Deployed, Pipelines
 from clx.errors import ClxError, QueueError, UsageError
 from clx.server.answers import Refusal
-from clx.server.wire.exchange import Answer, Asked, Call, version
+from clx.server.wire.exchange import Answer, Asked, Call
 from clx.server.wire.mongo import Projection
 
 _SECRET = "canfar_cert"  # noqa: S105  (the name of one)
@@ -231,8 +231,6 @@ def _count_schedules(asked: Asked) -> dict[str, int]:
 
 
 CALLS = (
-    Call("GET", "/v2/version", "read", version),
-    Call("HEAD", "/v2/version", "read", version),
     Call("GET", "/v2/status", "read", _status),
     Call("GET", "/v2/configs", "read", _look),
     Call("POST", "/v2/configs", "work", _deploy, writes=True, has_body=True),

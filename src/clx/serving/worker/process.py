@@ -40,7 +40,7 @@ from clx.serving.frames import (
 from clx.serving.worker.files import Files
 from clx.serving.worker.models import Model, ModelError, opened
 
-_READ = 1 << 20
+_READ = 256 << 10
 MOMENT = 2_000_000
 """Nanoseconds after which no more warm-ups are begun until the controller asks again: somebody may be waiting."""
 
@@ -69,8 +69,9 @@ class Worker:
         threading.Thread(target=self._load_all, daemon=True, name="clx-models").start()
         with suppress(ConnectionError, FrameError):  # nobody is there to be told
             self._send(Hello(VERSION, os.getpid(), ""))
-            while data := self._link.recv(_READ):
-                for message, rest in self._reader.feed(data):
+            room = memoryview(bytearray(_READ))  # used again and again: what a frame has in it is done with before
+            while size := self._link.recv_into(room):
+                for message, rest in self._reader.feed(room[:size]):
                     self._heed(message, rest)
 
     def _send(self, message: Message, parts: Sequence[bytes | memoryview] = ()) -> None:

@@ -191,7 +191,7 @@ class Bucket:
                 if self._digest(path) != digest:
                     raise NotKept(f"What lies at {self._url}/{path} is not what was sent.", "Try again.")
                 return f"{self._url}/{path}", digest, size
-        except BaseError as error:
+        except (BaseError, OSError) as error:  # there is no such bucket: FileNotFoundError
             raise NotKept(f"{self._url} did not take it: {str(error).splitlines()[0]}.", "See archive.s3.") from error
         raise AssertionError
 
