@@ -365,6 +365,11 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT pipeline, attempt, status, in_bucket, in_results, start > 50000000000000000 FROM works"),
             "labels": database.read("SELECT * FROM work_labels"),
             "pipelines": database.read("SELECT status, stage FROM pipelines"),
+            "models": database.read(
+                "SELECT name, version, chosen, residence, state, grown FROM serving_models ORDER BY name, version"
+            ),
+            "serving": database.read("SELECT name, value, changes FROM serving_settings ORDER BY name"),
+            "requests": database.read("SELECT server, number FROM serving_requests"),
             "configs": database.read("SELECT name, schedule FROM pipeline_configs"),
             "steps": database.read("SELECT name, status, works FROM pipeline_steps"),
             "waited for": database.read("SELECT job_id FROM wants"),
