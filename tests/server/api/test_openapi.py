@@ -24,7 +24,7 @@ _ALL: list[Any] = list(_SCHEMA.get_all_operations())
 _OPERATIONS = {each.ok().label: each.ok() for each in _ALL if not each.ok().path.endswith("/events")}
 _ARTIFACTS = {"get_artifact", "head_artifact", "put_artifact", "missing_artifacts"}
 _NOT_MADE_UP = {"PUT /cas/{digest}": "not what their name says", "POST /api/v1/pipelines": "pipeline:"}
-"""Calls that nobody can make up from a schema: bytes that have a given digest, a pipeline file; how they are refused."""
+"""What nobody makes up from a schema, bytes of a given digest or a pipeline file, and how it is refused."""
 _EXAMPLES = 400 if os.environ.get("CLX_SOAK") else 25
 
 
