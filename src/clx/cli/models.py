@@ -125,7 +125,9 @@ def _require_model(path: Path) -> None:
 @format_option
 @verbose_option()
 def list_them(here: Here) -> Output:
-    """Every model: its version, how it is to stand, and how it stood last.
+    """Every model: its version, and how it stands.
+
+    How it is to stand, and how it stood when a server last said so.
 
     \b
     Examples:

@@ -233,7 +233,9 @@ def status(here: Here) -> Output:
 @format_option
 @verbose_option()
 def stop(here: Here) -> Output:
-    """End the server: what it has accepted is answered, its logs are written.
+    """End the server.
+
+    What it has accepted is answered first, and its logs are written.
 
     \b
     Examples:
@@ -281,7 +283,9 @@ def _server(table: ServingTable) -> dict[str, Any] | None:
 @about_database
 @verbose_option()
 def export(here: Here, kind: Literal["requests", "actions"], as_: str, output: Path | None) -> None:
-    """What became of requests, or what workers did: a row each, oldest first.
+    """Write what became of requests, or what workers did.
+
+    A row each, the oldest first.
 
     \b
     Examples:

@@ -78,7 +78,7 @@ _LOADS = (0.7, 1.5, 4.0)
 @click.option("--json", "as_json", is_flag=True, help="Numbers as JSON.")
 @verbose_option()
 def command(model: str | None, **options: Any) -> None:
-    """Put a server of models under load, or compare policies in a simulation."""
+    """Put a server under load, or compare policies in a simulation."""
     if options["simulate"]:
         _simulate(options)
         return
