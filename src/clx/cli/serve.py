@@ -28,6 +28,7 @@ Examples:
   clx serve --model digits=model.onnx                 that model, too, for this run only
   clx serve --model a=a.onnx --model b=b.onnx --workers 2
   clx serve --model digits=model.onnx --port 0        at a port that is free
+  clx serve --memory-budget 500M                      the least recently asked are given up for others
   clx serve --worker gpu1:9000 --worker gpu2:9000 --token-file token --model digits=model.onnx
                                                       with workers of other machines
 
@@ -65,6 +66,18 @@ class _Named(click.ParamType[tuple[str, Path]]):
         return name, path.resolve()
 
 
+class _Bytes(click.ParamType[int]):
+    name = "BYTES"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from clx.serving.budget import bytes_of
+
+        try:
+            return bytes_of(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no number of bytes: write 500M, or 2G.", param, ctx)
+
+
 class _At(click.ParamType["Address"]):
     name = "HOST:PORT"
 
@@ -87,6 +100,12 @@ class _At(click.ParamType["Address"]):
     "--worker", "remote", type=_At(), multiple=True, help="A worker of another machine; more by more of them."
 )
 @click.option("--token-file", type=_FILE, metavar="FILE", help="The token that those workers know, too.")
+@click.option(
+    "--memory-budget",
+    "memory",
+    type=_Bytes(),
+    help="What models may take in each process that holds them, as 500M. [default: any]",
+)
 @click.option("--phases", is_flag=True, help="First models are loaded, then requests are taken, never both.")
 @about_database
 @verbose_option()
@@ -107,6 +126,7 @@ def command(
     from clx.db.serving.models import NAME
     from clx.db.serving.table import ServingTable
     from clx.remote.stores import open_store
+    from clx.serving.budget import bytes_of
     from clx.serving.remote import Address
     from clx.serving.running import Server, serve
     from clx.serving.shelf import TableShelf
@@ -120,9 +140,11 @@ def command(
     count = (0 if remote else 1) if count is None else count
 
     settings = here.resolved.settings
+    memory = options["memory"] or (bytes_of(settings.serving.memory_budget) if settings.serving.memory_budget else 0)
 
     def server(shelf: TableShelf) -> Server:
-        return Server(shelf, count, remote, token, settings.serving.modules, echo, phases=options["phases"])
+        modules = settings.serving.modules
+        return Server(shelf, count, remote, token, modules, echo, phases=options["phases"], memory=memory)
 
     with open_or_make(here.resolved, here.path) as database:
         store = open_store(database.state.shared / "artifacts", settings.artifacts)
@@ -219,7 +241,14 @@ def status(here: Here) -> Output:
         served = _server(ServingTable(database))
         found = ServingTable(database).chosen()
     models = [
-        {"name": each.name, "version": each.version, "state": each.state, "reason": each.reason} for each in found
+        {
+            "name": each.name,
+            "version": each.version,
+            "state": each.state,
+            "reason": each.reason,
+            "bytes_in_memory": each.grown if each.state == "ready" else 0,
+        }
+        for each in found
     ]
     if served is None:
         return Output({"running": False, "models": models}, ["Nothing is served. Type: clx serve"])

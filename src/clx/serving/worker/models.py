@@ -37,6 +37,12 @@ class Model(Protocol):
         """Inputs to warm it up with."""
 
 
+def prepare(options: dict[str, str]) -> None:
+    """Import what runs models as such."""
+    if not options.get("callable"):
+        import clx.serving.worker.onnx  # noqa: F401
+
+
 def opened(path: str, largest: int, options: dict[str, str], modules: Sequence[str]) -> Model:
     """The model of a file, or of a module that the operator allows.
 
