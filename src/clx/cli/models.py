@@ -287,12 +287,18 @@ def _document(row: ModelRow) -> dict[str, Any]:
     return {
         **row._asdict(),
         "chosen": bool(row.chosen),
+        "stands": stands(row),
         "created_at": row.created_at / 1000,
     }
 
 
+def stands(row: ModelRow) -> str:
+    """The state of a model; ``cold`` besides those of the table."""
+    return "cold" if row.state == "unloaded" and row.reason else row.state
+
+
 def _state(row: ModelRow) -> str:
-    if row.reason.startswith("cold"):
+    if stands(row) == "cold":
         return row.reason
     return f"{row.state}: {row.reason}" if row.reason else row.state
 

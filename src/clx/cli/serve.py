@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from clx.cli import serve_bench
+from clx.cli.models import stands
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
@@ -19,6 +20,7 @@ from clx.platforms import system
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.db.serving.models import ModelRow
     from clx.db.serving.table import ServingTable
     from clx.serving.remote import Address
 
@@ -244,7 +246,7 @@ def status(here: Here) -> Output:
         {
             "name": each.name,
             "version": each.version,
-            "state": each.state,
+            "state": stands(each),
             "reason": each.reason,
             "bytes_in_memory": each.grown if each.state == "ready" else 0,
         }
@@ -253,7 +255,7 @@ def status(here: Here) -> Output:
     if served is None:
         return Output({"running": False, "models": models}, ["Nothing is served. Type: clx serve"])
     lines = [f"Serving at http://{served['address']} (process {served['pid']} of {served['host']})."]
-    lines += [f"{each.name}, version {each.version}: {each.state} {each.reason}".rstrip() for each in found]
+    lines += [f"{each.name}, version {each.version}: {_standing(each)}" for each in found]
     return Output({"running": True, **served, "models": models}, [visible_line(each) for each in lines])
 
 
@@ -286,6 +288,12 @@ def stop(here: Here) -> Output:
     except OSError as error:
         raise UsageError(f"Process {served['pid']} cannot be told: {error.strerror}.", "Ask who started it.") from None
     return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends."])
+
+
+def _standing(row: ModelRow) -> str:
+    if row.state == "ready" and row.grown:
+        return f"ready, {row.grown} bytes in memory"
+    return row.reason if stands(row) == "cold" else f"{row.state} {row.reason}".rstrip()
 
 
 def _server(table: ServingTable) -> dict[str, Any] | None:

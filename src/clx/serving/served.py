@@ -107,7 +107,7 @@ class Served:
 
     @property
     def memory(self) -> int:
-        """Bytes that a worker is taken to have grown by for it: at least those of its file, wherever they found room."""
+        """Bytes that a worker has grown by for it; at least those of its file, wherever they found room."""
         return max(self.grown, self.size)
 
     def take(self, other: Served) -> None:

@@ -38,9 +38,11 @@ class Model(Protocol):
 
 
 def prepare(options: dict[str, str]) -> None:
-    """Import what runs models as such."""
+    """Have in memory what runs models as such."""
     if not options.get("callable"):
-        import clx.serving.worker.onnx  # noqa: F401
+        from clx.serving.worker.onnx import begin
+
+        begin()
 
 
 def opened(path: str, largest: int, options: dict[str, str], modules: Sequence[str]) -> Model:

@@ -128,7 +128,8 @@ class Worker:
             if asked is None:  # something was unloaded
                 give_back_memory()
                 continue
-            prepare(asked.options)  # what all models need is not for the first one to pay
+            with suppress(Exception):  # who opens the model says so
+                prepare(asked.options)  # what all models need is not for the first one to pay
             before = _resident()
             model = self._opened(asked)
             if isinstance(model, ModelError):
