@@ -147,6 +147,7 @@ SLOW = (
     "serving/test_hostile.py",
     "serving/test_page.py",
     "serving/test_kept.py",
+    "serving/test_memory.py",
     "server/wire/test_peers.py",
     "work/running/test_runner.py",
 )

@@ -18,15 +18,18 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.support.scene import until
 
 
-def write_model(path: Path, *, rows: str | int = "n", inside: int = 8, seed: int = 1) -> Path:
-    """Two dense layers: ``x`` of [rows, 4] to ``y`` of [rows, 3]."""
+def write_model(path: Path, *, rows: str | int = "n", inside: int = 8, seed: int = 1, deep: bool = False) -> Path:
+    """Dense layers, two or *deep* three: ``x`` of [rows, 4] to ``y`` of [rows, 3]."""
     dice = np.random.default_rng(seed)
-    weights = [dice.standard_normal(shape).astype(np.float32) for shape in ((4, inside), (inside, 3))]
+    shapes = ((4, inside), (inside, 3), *(((inside, inside),) if deep else ()))
+    weights = [dice.standard_normal(shape).astype(np.float32) for shape in shapes]
+    between = [helper.make_node("MatMul", ["b", "w2"], ["c"])] if deep else []
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["x", "w0"], ["a"]),
             helper.make_node("Relu", ["a"], ["b"]),
-            helper.make_node("MatMul", ["b", "w1"], ["y"]),
+            *between,
+            helper.make_node("MatMul", ["c" if deep else "b", "w1"], ["y"]),
         ],
         "dense",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 4])],

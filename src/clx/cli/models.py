@@ -142,11 +142,18 @@ def list_them(here: Here) -> Output:
     with database:
         found = ServingTable(database).versions()
     rows = [
-        (each.name, each.version, _STANDS.get(each.residence, each.residence), _state(each), _source(each))
+        (
+            each.name,
+            each.version,
+            _STANDS.get(each.residence, each.residence),
+            _state(each),
+            str(each.grown) if each.state == "ready" else "–",
+            _source(each),
+        )
         for each in found
         if each.chosen
     ]
-    words = table(("NAME", "VERSION", "WANTED", "STATE", "FROM"), rows) if rows else "No models."
+    words = table(("NAME", "VERSION", "WANTED", "STATE", "BYTES IN MEMORY", "FROM"), rows) if rows else "No models."
     return Output({"models": [_document(each) for each in found]}, [words])
 
 
@@ -280,11 +287,19 @@ def _document(row: ModelRow) -> dict[str, Any]:
     return {
         **row._asdict(),
         "chosen": bool(row.chosen),
+        "stands": stands(row),
         "created_at": row.created_at / 1000,
     }
 
 
+def stands(row: ModelRow) -> str:
+    """The state of a model; ``cold`` besides those of the table."""
+    return "cold" if row.state == "unloaded" and row.reason else row.state
+
+
 def _state(row: ModelRow) -> str:
+    if stands(row) == "cold":
+        return row.reason
     return f"{row.state}: {row.reason}" if row.reason else row.state
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from clx.cli import serve_bench
+from clx.cli.models import stands
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
@@ -19,6 +20,7 @@ from clx.platforms import system
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.db.serving.models import ModelRow
     from clx.db.serving.table import ServingTable
     from clx.serving.remote import Address
 
@@ -28,6 +30,7 @@ Examples:
   clx serve --model digits=model.onnx                 that model, too, for this run only
   clx serve --model a=a.onnx --model b=b.onnx --workers 2
   clx serve --model digits=model.onnx --port 0        at a port that is free
+  clx serve --memory-budget 500M                      the least recently asked are given up for others
   clx serve --worker gpu1:9000 --worker gpu2:9000 --token-file token --model digits=model.onnx
                                                       with workers of other machines
 
@@ -65,6 +68,18 @@ class _Named(click.ParamType[tuple[str, Path]]):
         return name, path.resolve()
 
 
+class _Bytes(click.ParamType[int]):
+    name = "BYTES"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from clx.serving.budget import bytes_of
+
+        try:
+            return bytes_of(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no number of bytes: write 500M, or 2G.", param, ctx)
+
+
 class _At(click.ParamType["Address"]):
     name = "HOST:PORT"
 
@@ -87,6 +102,12 @@ class _At(click.ParamType["Address"]):
     "--worker", "remote", type=_At(), multiple=True, help="A worker of another machine; more by more of them."
 )
 @click.option("--token-file", type=_FILE, metavar="FILE", help="The token that those workers know, too.")
+@click.option(
+    "--memory-budget",
+    "memory",
+    type=_Bytes(),
+    help="What models may take in each process that holds them, as 500M. [default: any]",
+)
 @click.option("--phases", is_flag=True, help="First models are loaded, then requests are taken, never both.")
 @about_database
 @verbose_option()
@@ -107,6 +128,7 @@ def command(
     from clx.db.serving.models import NAME
     from clx.db.serving.table import ServingTable
     from clx.remote.stores import open_store
+    from clx.serving.budget import bytes_of
     from clx.serving.remote import Address
     from clx.serving.running import Server, serve
     from clx.serving.shelf import TableShelf
@@ -120,9 +142,11 @@ def command(
     count = (0 if remote else 1) if count is None else count
 
     settings = here.resolved.settings
+    memory = options["memory"] or (bytes_of(settings.serving.memory_budget) if settings.serving.memory_budget else 0)
 
     def server(shelf: TableShelf) -> Server:
-        return Server(shelf, count, remote, token, settings.serving.modules, echo, phases=options["phases"])
+        modules = settings.serving.modules
+        return Server(shelf, count, remote, token, modules, echo, phases=options["phases"], memory=memory)
 
     with open_or_make(here.resolved, here.path) as database:
         store = open_store(database.state.shared / "artifacts", settings.artifacts)
@@ -219,12 +243,19 @@ def status(here: Here) -> Output:
         served = _server(ServingTable(database))
         found = ServingTable(database).chosen()
     models = [
-        {"name": each.name, "version": each.version, "state": each.state, "reason": each.reason} for each in found
+        {
+            "name": each.name,
+            "version": each.version,
+            "state": stands(each),
+            "reason": each.reason,
+            "bytes_in_memory": each.grown if each.state == "ready" else 0,
+        }
+        for each in found
     ]
     if served is None:
         return Output({"running": False, "models": models}, ["Nothing is served. Type: clx serve"])
     lines = [f"Serving at http://{served['address']} (process {served['pid']} of {served['host']})."]
-    lines += [f"{each.name}, version {each.version}: {each.state} {each.reason}".rstrip() for each in found]
+    lines += [f"{each.name}, version {each.version}: {_standing(each)}" for each in found]
     return Output({"running": True, **served, "models": models}, [visible_line(each) for each in lines])
 
 
@@ -257,6 +288,12 @@ def stop(here: Here) -> Output:
     except OSError as error:
         raise UsageError(f"Process {served['pid']} cannot be told: {error.strerror}.", "Ask who started it.") from None
     return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends."])
+
+
+def _standing(row: ModelRow) -> str:
+    if row.state == "ready" and row.grown:
+        return f"ready, {row.grown} bytes in memory"
+    return row.reason if stands(row) == "cold" else f"{row.state} {row.reason}".rstrip()
 
 
 def _server(table: ServingTable) -> dict[str, Any] | None:

@@ -40,6 +40,12 @@ def flush_c() -> None:
     _library.fflush(None)
 
 
+def give_back_memory() -> None:
+    """Have the system take what the C library keeps of memory that was freed (glibc)."""
+    if FORKS_SAFELY and hasattr(_library, "malloc_trim"):
+        _library.malloc_trim(0)
+
+
 def die_with_parent(*, wanted: bool = True) -> None:
     """Have this process killed when the one that started it is gone (Linux)."""
     if FORKS_SAFELY:

@@ -9,6 +9,7 @@ from typing import Any
 from clx import __version__
 from clx.db.serving.models import NAME, VERSION
 from clx.serving.catalogue import Catalogue
+from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.http import Answer, Reply, Request, Withdraw
@@ -40,6 +41,7 @@ class Api:
         self._controller = controller
         self._catalogue = catalogue
         self._shelf = shelf
+        self._cold = Cold(controller, catalogue)
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
@@ -133,6 +135,8 @@ class Api:
                 header = b"inference-header-content-length: %d\r\n" % size
                 reply(Answer(200, body, header, b"application/octet-stream"))
 
+        if served.state != "ready" and self._cold.holds(served):
+            return self._cold.ask(served, asked, request.arrived, result)
         return self._controller.infer(served, asked, request.arrived, result)
 
     # -- the repository -------------------------------------------------------------------------------
@@ -279,5 +283,7 @@ def _statistics(served: Served) -> dict[str, Any]:
         "refused": numbers.refused,
         "missed": numbers.missed,
         "withdrawn": numbers.withdrawn,
+        "state": served.state,
+        "bytes_in_memory": served.memory if served.state == "ready" else 0,
         "kept_rate": numbers.success.count / answered if answered else 1.0,
     }

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+from clx.serving.budget import BUSY, Budget, Held
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.served import Served
@@ -17,6 +18,8 @@ from clx.serving.served import Served
 _LOOK = 0.05
 """Seconds between two looks whether a version that was replaced has requests left."""
 _MOST_LOOKS = 1200
+_PATIENCE = 20
+"""Looks for which a load waits where it would fit, if only those models had no requests that have some."""
 
 
 class Catalogue:
@@ -24,10 +27,13 @@ class Catalogue:
 
     Args:
         controller: what holds them.
+        budget: the memory that they may take in each worker.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, budget: Budget | None = None) -> None:
         self._controller = controller
+        self._budget = budget or Budget()
+        self._one = asyncio.Lock()  # with a budget one after the other is loaded: what each takes is known then
         self._models: dict[str, Served] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._wanted: Counter[str] = Counter()
@@ -57,30 +63,104 @@ class Catalogue:
             if not self._wanted[name]:
                 del self._wanted[name], self._locks[name]
 
-    async def put(self, model: Served) -> None:
+    async def put(self, model: Served, *, gently: bool = False) -> None:
         """Load a model; it takes the place of another version when every worker has it, and not before.
 
         To be called within :meth:`changing`, as all that follows.
+
+        Args:
+            model: it.
+            gently: give up no other for it; it is cold if it does not fit, and takes no other's place.
 
         Raises:
             Refusal: it cannot be loaded; what was served of that name is served still.
         """
         old = self._models.get(model.name)
-        if old is not None and old.key == model.key and old.state == "ready":
+        if old is not None and old.key == model.key and old.state in ("ready", "cold"):
             old.take(model)
-            return
+            model = old
+            if old.state == "ready":
+                return
         goes_on = old is not None and old.state == "ready" and old.key != model.key
         if not goes_on:
             self._models[model.name] = model
+        if self._budget.most:
+            if not goes_on and model.state != "cold":
+                model.state, model.reason = "cold" if gently else "loading", ""
+            async with self._one:
+                fits = not gently or goes_on or self._budget.has_room(model.memory, self._held(model.key))
+                if fits:
+                    await self._load_within(model, old if goes_on else None)
+        else:
+            await self._load(model, goes_on=goes_on)
+        self._models[model.name] = model
+        if old is not None and old.key != model.key:
+            self._retire(old)
+
+    async def _load(self, model: Served, *, goes_on: bool) -> None:
         try:
             await self._controller.load(model)
         except Refusal:
             if goes_on:
                 self._controller.drop(model.key)
             raise
-        self._models[model.name] = model
-        if old is not None and old.key != model.key:
-            self._retire(old)
+
+    async def _load_within(self, model: Served, old: Served | None) -> None:
+        """Load a model for which others may be given up, but not *old*, which it is to replace."""
+        before = model.state
+        try:
+            for look in range(_PATIENCE + 1):
+                if self._has_made_room(model, old, last=look == _PATIENCE):
+                    break
+                await asyncio.sleep(_LOOK)
+        except Refusal as refusal:
+            if old is None:
+                model.state, model.reason = ("cold", "") if before == "cold" else ("failed", refusal.text)
+            raise
+        await self._load(model, goes_on=old is not None)
+        try:
+            self._make_room(model, old)  # what it takes is known now, and may be more
+        except Refusal:
+            self._give_up(model)
+            raise
+
+    def _has_made_room(self, model: Served, old: Served | None, *, last: bool) -> bool:
+        try:
+            self._make_room(model, old)
+        except Refusal as refusal:
+            if last or not any(each["why"] == BUSY for each in refusal.more.get("filled_by", ())):
+                raise
+            return False
+        return True
+
+    def _make_room(self, model: Served, old: Served | None) -> None:
+        held = self._held(model.key, "" if old is None else old.key)
+        for each in self._budget.given_up(model.name, model.memory, held):
+            self._give_up(self._controller.models[each.key])
+
+    def _give_up(self, model: Served) -> None:
+        model.run_ns = self._controller.scheduler.estimate(model.key)
+        self._controller.drop(model.key)
+        if self._models.get(model.name) is model:
+            model.state, model.reason = "cold", ""
+
+    def _held(self, but: str, replaced: str = "") -> list[Held]:
+        """What takes memory beside a model."""
+        scheduler = self._controller.scheduler
+        busy = scheduler.asked()
+
+        def stays(model: Served) -> str:
+            if model.residence == "warm":
+                return "warm"
+            if model.state == "loading" or model.key == replaced:
+                return "loading"
+            return BUSY if model.key in busy else ""
+
+        return [
+            Held(each.key, each.name, each.memory, each.asked, stays(each))
+            for each in self._controller.models.values()
+            if each.key != but and (each.state in ("ready", "loading") or scheduler.holders(each.key))
+        ]
 
     def drop(self, name: str) -> None:
         """Serve a model no longer; it stays known."""

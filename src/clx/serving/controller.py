@@ -224,7 +224,7 @@ class Controller:
         model.inputs = {each.name: each for each in told.inputs}
         model.outputs = told.outputs
         model.batches, model.most_rows = told.largest > 1, told.largest
-        model.grown = max(model.grown, told.grown)
+        model.grown = told.grown or model.grown
 
     def _warm(self, executor: int) -> None:
         """Have a worker go on with warm-ups, if there are any and none is asked for."""
@@ -280,9 +280,12 @@ class Controller:
 
     def _note_load(self, executor: int, key: str, outcome: str) -> None:
         model, began = self.models.get(key), self._begun.pop((executor, key), 0)
-        if self.log is not None and model is not None and began:
+        if model is None or not began:
+            return
+        now = monotonic_ns()
+        model.load_ns = now - began if outcome == "success" else model.load_ns
+        if self.log is not None:
             self._number += 1
-            now = monotonic_ns()
             about = (self._number, "load", executor, model.name, model.version, outcome)
             self.log.action(*about, began, now, 0, now - began, 0, 0)
 
@@ -332,6 +335,7 @@ class Controller:
             return None
         self._number += 1
         model.numbers.offered += 1
+        model.asked = arrived
         timeout = asked.timeout or model.timeout
         ticket = _Pending(
             self._number,

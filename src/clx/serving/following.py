@@ -72,7 +72,8 @@ class Following:
         if changes != self._seen:
             wanted = {each.name: each for each in await self._shelf.ask(self._shelf.models)}
             self._seen = changes
-            for name in {*wanted, *(each.name for each in self._catalogue)}:
+            names = {*wanted, *(each.name for each in self._catalogue)}
+            for name in sorted(names, key=lambda name: (name not in wanted or wanted[name].residence != "warm", name)):
                 if self._differs(name, wanted.get(name)):
                     self._later(self._follow(name))
         await self._shelf.tell(list(self._catalogue))
@@ -84,7 +85,8 @@ class Following:
         if there is None or model is None or (model.residence == "unloaded") != (there.state == "unloaded"):
             return True
         there.take(model)
-        return there.key != model.key or there.state == "failed"
+        must = there.state == "cold" and model.residence == "warm"
+        return there.key != model.key or there.state == "failed" or must
 
     async def _follow(self, name: str) -> None:
         async with self._catalogue.changing(name):
@@ -102,7 +104,7 @@ class Following:
 
     async def _put(self, model: Served) -> None:
         try:
-            await self._catalogue.put(model)
+            await self._catalogue.put(model, gently=model.residence != "warm")
         except Refusal as refusal:
             if refusal.code == "not_ready":  # its worker is to come, or to come again, and loads it then
                 return

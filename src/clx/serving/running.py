@@ -17,6 +17,7 @@ from typing import Any
 
 from clx.db.identity import process_identity
 from clx.serving.api import Api
+from clx.serving.budget import Budget
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.following import Following
@@ -45,6 +46,7 @@ class Server:
         modules: of which workers of this machine may have models that are code.
         tell: is given a line about who comes and goes of them.
         phases: whether models are loaded first, and requests taken then.
+        memory: bytes that models may take in each worker; 0: any number.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Server:
         tell: Callable[[str], None] = lambda _line: None,
         *,
         phases: bool = False,
+        memory: int = 0,
     ) -> None:
         self._controller = Controller(self._lost)
-        self._catalogue = Catalogue(self._controller)
+        self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
         self._api = Api(self._controller, self._catalogue, shelf)
         self._modules = modules

@@ -196,6 +196,11 @@ class Scheduler:
         runs = its.running is not None and its.running.model == model
         return runs or any(each.model == model for each in its.queue)
 
+    def asked(self) -> set[str]:
+        """The models that some worker runs at present, or that somebody waits for."""
+        running = {its.running.model for its in self._executors.values() if its.running is not None}
+        return running.union(each.model for its in self._executors.values() for each in its.queue)
+
     # -- requests -------------------------------------------------------------------------------------
 
     def offer(self, now: int, ticket: Ticket) -> int | Refused:

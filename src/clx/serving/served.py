@@ -11,7 +11,8 @@ from clx.serving.frames import Spec
 from clx.serving.protocol import Inference
 from clx.serving.tensors import DATATYPES, Tensor
 
-State = Literal["loading", "ready", "failed", "unloaded"]
+State = Literal["loading", "ready", "failed", "unloaded", "cold"]
+"""``cold``: given up for the memory of others, or not loaded for want of it; loaded when it is asked for."""
 
 
 @dataclass(slots=True)
@@ -66,10 +67,13 @@ class Served:
         outputs: what it gives.
         batches: whether the first dimension counts rows.
         most_rows: of a batch, once it is held.
-        grown: bytes that a worker has grown by when it was loaded there.
+        grown: bytes that a worker has grown by when it was last loaded there.
         digest: SHA-256 of its file, where that is known.
         size: bytes of its file, likewise.
         callable: ``MODULE:NAME`` of what workers import in place of a file.
+        asked: nanoseconds (monotonic) at which it was last asked for.
+        load_ns: nanoseconds that its last load took, until it was ready; 0: nobody knows.
+        run_ns: nanoseconds that a request took when it was last held; 0: nobody knows.
         residence: how it is to stand (:data:`clx.db.serving.models.Residence`).
         key: what tells it from other versions and other ways to load it.
     """
@@ -91,12 +95,20 @@ class Served:
     size: int = 0
     callable: str = ""
     residence: str = "loaded"
+    asked: int = 0
+    load_ns: int = 0
+    run_ns: int = 0
     key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
 
     def __post_init__(self) -> None:
         source = self.digest[:16] or self.callable or self.below or self.path
         self.key = self.key or f"{self.name}/{self.version}/{self.largest}/{source}"
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a worker has grown by for it; at least those of its file, wherever they found room."""
+        return max(self.grown, self.size)
 
     def take(self, other: Served) -> None:
         """What can change without loading it anew is as in *other*, which is the same model."""

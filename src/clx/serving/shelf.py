@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from clx.artifacts.store import ArtifactStore
-from clx.db.serving.models import ModelRow, NewModel, Residence
+from clx.db.serving.models import COLD, ModelRow, NewModel, Residence
 from clx.db.serving.table import ServingTable, Told
 from clx.errors import ClxError
 from clx.serving.failures import Refusal
@@ -174,7 +174,7 @@ class TableShelf:
 
     async def tell(self, models: Sequence[Served]) -> None:
         """Write down how models stand, where that has changed."""
-        said = [Told(each.name, each.version, each.state, each.reason[:500], each.grown) for each in models]
+        said = [Told(each.name, each.version, *_stands(each), each.grown) for each in models]
         news = [each for each in said if self._told.get(each[:2]) != each and each.name not in self._files]
         if news:
             await self._aside(lambda: self.table.tell(news))
@@ -200,10 +200,16 @@ class TableShelf:
         self._thread.shutdown()
 
 
+def _stands(model: Served) -> tuple[str, str]:
+    """State and reason as the table has them."""
+    return ("unloaded", COLD) if model.state == "cold" else (model.state, model.reason[:500])
+
+
 def _of_file(name: str, path: Path) -> Served:
     """A model of a file of this machine; when that is written anew, it is another."""
     try:
-        written = path.stat().st_mtime_ns
+        found = path.stat()
+        written, size = found.st_mtime_ns, found.st_size
     except OSError:  # who loads it says so
-        written = 0
-    return Served(name, "1", str(path), key=f"{name}/1/{path}/{written}")
+        written = size = 0
+    return Served(name, "1", str(path), size=size, key=f"{name}/1/{path}/{written}")

@@ -246,6 +246,8 @@ class ServingSettings(Section, frozen=True):
 
     modules: Names = ()
     """Modules that workers may import for models that are Python, as ``["shop.models"]``; none: models are of ONNX."""
+    memory_budget: Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}[bkmgBKMG]?$")] | None = None
+    """Bytes of models in each process that holds them, e.g. ``2g``; the least recently asked are given up."""
 
 
 class LoggingSettings(Section, frozen=True):

@@ -10,6 +10,8 @@ from clx.errors import UsageError
 
 Residence = Literal["unloaded", "loaded", "warm"]
 """How a model is to stand: not served; served, and given up where its memory is needed; served, and never given up."""
+COLD = "cold: loaded when it is asked for"
+"""The reason of a model that is served, and not loaded for want of memory."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 VERSION = re.compile(r"[0-9]{1,18}")
 LONGEST_TIMEOUT = 24 * 3600 * 1_000_000

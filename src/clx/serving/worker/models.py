@@ -37,6 +37,14 @@ class Model(Protocol):
         """Inputs to warm it up with."""
 
 
+def prepare(options: dict[str, str]) -> None:
+    """Have in memory what runs models as such."""
+    if not options.get("callable"):
+        from clx.serving.worker.onnx import begin
+
+        begin()
+
+
 def opened(path: str, largest: int, options: dict[str, str], modules: Sequence[str]) -> Model:
     """The model of a file, or of a module that the operator allows.
 

@@ -16,6 +16,7 @@ from time import monotonic_ns
 
 import psutil
 
+from clx.platforms.offspring import give_back_memory
 from clx.serving.frames import (
     VERSION,
     Done,
@@ -38,7 +39,7 @@ from clx.serving.frames import (
     tensors,
 )
 from clx.serving.worker.files import Files
-from clx.serving.worker.models import Model, ModelError, opened
+from clx.serving.worker.models import Model, ModelError, opened, prepare
 
 _READ = 256 << 10
 MOMENT = 2_000_000
@@ -60,7 +61,7 @@ class Worker:
         self._modules = modules
         self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._models: dict[str, Model] = {}
-        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._loads: queue.SimpleQueue[Load | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._reader = Reader()
 
@@ -89,6 +90,7 @@ class Worker:
             self._pieces.put(bytes(rest))
         elif isinstance(message, Unload):
             self._models.pop(message.model, None)
+            self._loads.put(None)
 
     def _infer(self, asked: Infer, rest: memoryview) -> None:
         model = self._models.get(asked.model)
@@ -123,12 +125,18 @@ class Worker:
     def _load_all(self) -> None:
         while True:
             asked = self._loads.get()
+            if asked is None:  # something was unloaded
+                give_back_memory()
+                continue
+            with suppress(Exception):  # who opens the model says so
+                prepare(asked.options)  # what all models need is not for the first one to pay
             before = _resident()
             model = self._opened(asked)
             if isinstance(model, ModelError):
                 told: Message = LoadFailed(asked.model, str(model))
             else:
                 self._models[asked.model] = model
+                give_back_memory()  # what it needed to be read
                 grown = max(0, _resident() - before)
                 told = Loaded(asked.model, model.inputs, model.outputs, model.largest, grown)
             with suppress(OSError):  # the other thread sees it, too, and ends
