@@ -387,6 +387,6 @@ class PipelineMachine(RuleBasedStateMachine):
 
 
 def test_pipelines_are_as_a_model_has_them() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         PipelineMachine, settings=settings(max_examples=_EXAMPLES, stateful_step_count=30, deadline=None)
     )

@@ -100,12 +100,12 @@ def hold(tx: Transaction, pipeline_id: str) -> tuple[str, str] | None:
 def settle(tx: Transaction, step_id: int) -> bool:
     """End a step whose works all have; returns whether it has succeeded."""
     _, total, definition = tx.execute(sql.STEP_STATE, (step_id,)).fetchone()
-    succeeded = tx.execute(sql.SUCCEEDED, (step_id,)).fetchone()[0]
+    succeeded: int = tx.execute(sql.SUCCEEDED, (step_id,)).fetchone()[0]
     try:
         threshold = float(definition_of(definition)["threshold"])
     except _ODD:
         threshold = 1.0
-    is_enough = succeeded >= threshold * total - 1e-9
+    is_enough = bool(succeeded >= threshold * total - 1e-9)
     reason = None if is_enough else f"{total - succeeded} of {total} works did not succeed"
     _end_step(tx, step_id, "success" if is_enough else "failure", reason)
     return is_enough
