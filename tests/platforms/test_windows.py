@@ -46,7 +46,8 @@ def test_every_module_can_be_imported(tmp_path: Path) -> None:
 import importlib, pkgutil, clx
 run_on_linux = ("clx.jobtypes.notebook.execution.forkserver", "clx.jobtypes.notebook.execution.kernelapp")
 tables = ("arrays", "pandastables", "polarstables", "tabledigest", "tables")
-of_others = tuple(f"clx.routines.codecs.{name}" for name in tables)
+of_others = [f"clx.routines.codecs.{name}" for name in tables]
+of_others += ["clx.serving.worker.callables", "clx.serving.worker.onnx"]
 beside = (*run_on_linux, *of_others, "clx.platforms.posix", "clx.__main__")
 for each in pkgutil.walk_packages(clx.__path__, "clx."):
     if each.name.startswith(("clx.course.starter", "clx.db.migrations")) or each.name in beside:

@@ -29,4 +29,5 @@ def main() -> None:
     Worker(link, Files(below, kept), modules).run()
 
 
-main()
+if __name__ == "__main__":
+    main()
