@@ -26,7 +26,7 @@ def retry(tx: Transaction, job_ids: Sequence[int]) -> list[int]:
     again = {id_: type_ for id_, type_ in requeued.items() if type_ is not None}
     for job_id, type_ in again.items():
         needs = dict(tx.execute(tx.sql.unmet_needs, (job_id,)).fetchall())
-        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs), "ready": int(not needs)}).fetchall():
+        if tx.execute(sql.AWAIT_NEEDS, {"id": job_id, "waits_for": len(needs)}).fetchall():
             end_where_a_need_failed(tx, job_id, type_, needs)  # else it ended with one before it
     left = {row[0] for row in tx.execute(tx.sql.still_queued, {"ids": encode(list(again))}).fetchall()}
     return [id_ for id_ in again if id_ in left]

@@ -140,7 +140,11 @@ UNMET_NEEDS = (
     "SELECT d.needs_id, j.state FROM dependencies d JOIN jobs j ON j.id = d.needs_id "
     "WHERE d.job_id = ? AND j.state <> 'succeeded'"
 )
-AWAIT_NEEDS = "UPDATE jobs SET waits_for = :waits_for, ready = :ready WHERE id = :id AND state = 'queued' RETURNING id"
+AWAIT_NEEDS = (
+    "UPDATE jobs SET waits_for = :waits_for, ready = CASE WHEN CAST(:waits_for AS BIGINT) > 0 THEN 0 ELSE ready END "
+    "WHERE id = :id AND state = 'queued' RETURNING id"
+)
+"""One that is held, as those of a paused pipeline, stays so."""
 FAILED = "state = 'failed', lease_until = NULL, finished_at = ?, error = ?"
 CANCELLED = "state = 'cancelled', lease_until = NULL, finished_at = ?, error = ?"
 FAIL = f"UPDATE jobs SET {FAILED} WHERE id = ?"

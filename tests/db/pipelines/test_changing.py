@@ -59,6 +59,18 @@ def test_a_work_that_fails_while_it_is_paused_waits_for_it_too(queue: Queue) -> 
     assert do_all(queue) == ["a"]
 
 
+def test_a_work_that_is_tried_again_while_it_is_paused_waits_for_it_too(queue: Queue) -> None:
+    it = deploy(queue, step("a", 1))
+    queue.pipelines.pause([it])
+    work = now(queue, it)["steps"][0]["work_id"]
+    queue.works.cancel(work)
+    assert queue.works.retry(work) == work
+    assert queue.works.withdraw(Asked(("a",))) is None
+    queue.pipelines.resume([it])
+    queue.pipelines.retry([it])
+    assert do_all(queue) == ["a"]
+
+
 def test_a_stopped_pipeline_has_no_work_left(queue: Queue) -> None:
     it = deploy(
         queue, step("done", 1), step("a", 2, 2), step("b", 2), step("then", 3), step("last", condition="always")
@@ -135,6 +147,47 @@ def test_a_step_whose_works_are_gone_begins_anew(queue: Queue) -> None:
     queue.pipelines.retry([it])
     assert do_all(queue) == ["a"]
     assert now(queue, it)["status"] == "success"
+
+
+def test_works_that_were_tried_again_one_by_one_are_not_done_again(queue: Queue) -> None:
+    it = deploy(queue, step("a", 1, 3), step("b", 2))
+    do_all(queue, lambda work: work["event"] == [1])
+    queue.works.retry(now(queue, it)["steps"][0]["work_id"][1:2])
+    do_all(queue)
+    assert steps(queue, it) == {"a": "failure", "b": "cancelled"}
+    assert queue.pipelines.retry([it]) == [it]
+    assert steps(queue, it) == {"a": "success", "b": "queued"}
+    assert waiting(queue) == ["b"]
+
+
+def test_works_of_later_stages_that_wait_again_are_not_done_twice(queue: Queue) -> None:
+    it = deploy(queue, step("a", 1), step("mend", condition="always"))
+    do_all(queue, lambda _: True)
+    queue.works.retry(now(queue, it)["steps"][1]["work_id"])
+    assert waiting(queue) == ["mend"]
+    queue.pipelines.retry([it])
+    assert do_all(queue) == ["a", "mend"]
+
+
+def test_what_succeeded_after_the_pipeline_was_stopped_is_not_done_again(queue: Queue) -> None:
+    it = deploy(queue, step("a", 1), step("b", 2))
+    running = withdraw(queue, "a")
+    queue.pipelines.stop([it])
+    end(queue, running)
+    assert queue.pipelines.retry([it]) == [it]
+    assert do_all(queue) == ["b"]
+    assert now(queue, it)["status"] == "success"
+
+
+def test_one_that_was_stopped_when_all_of_it_was_done_ends_as_its_steps_have(queue: Queue) -> None:
+    it = deploy(queue, step("a", 1))
+    running = withdraw(queue, "a")
+    queue.pipelines.pause([it])
+    end(queue, running)
+    queue.pipelines.stop([it])
+    assert now(queue, it)["status"] == "cancelled"
+    assert queue.pipelines.retry([it]) == [it]
+    assert (now(queue, it)["status"], waiting(queue)) == ("success", [])
 
 
 def test_what_succeeded_or_runs_is_not_tried_again(queue: Queue) -> None:

@@ -70,11 +70,11 @@ def _work_ended(tx: Transaction, step_id: int) -> None:
     found = tx.execute(sql.OF_STEP, (step_id,)).fetchone()
     if found is None or hold(tx, found[0]) is None:
         return
-    status, total, definition = tx.execute(sql.STEP_STATE, (step_id,)).fetchone()
+    status = tx.execute(sql.STEP_STATE, (step_id,)).fetchone()[0]
     if status != "running" or tx.execute(sql.IS_LIVE, (step_id,)).fetchone():
         return
     try:
-        _settle(tx, step_id, total, definition)
+        settle(tx, step_id)
         advance(tx, found[0])
     except _ODD as error:  # whoever ends a work has no part in what another program wrote into the rows of its pipeline
         log.warning("pipeline %s cannot go on: %s", found[0], error)
@@ -97,16 +97,18 @@ def hold(tx: Transaction, pipeline_id: str) -> tuple[str, str] | None:
     return None if row is None else (row[0], row[1])
 
 
-def _settle(tx: Transaction, step_id: int, total: int, definition: Any) -> None:
-    """End a step whose works all have."""
-    succeeded = tx.execute(sql.SUCCEEDED, (step_id,)).fetchone()[0]
+def settle(tx: Transaction, step_id: int) -> bool:
+    """End a step whose works all have; returns whether it has succeeded."""
+    _, total, definition = tx.execute(sql.STEP_STATE, (step_id,)).fetchone()
+    succeeded: int = tx.execute(sql.SUCCEEDED, (step_id,)).fetchone()[0]
     try:
         threshold = float(definition_of(definition)["threshold"])
     except _ODD:
         threshold = 1.0
-    is_enough = succeeded >= threshold * total - 1e-9
+    is_enough = bool(succeeded >= threshold * total - 1e-9)
     reason = None if is_enough else f"{total - succeeded} of {total} works did not succeed"
     _end_step(tx, step_id, "success" if is_enough else "failure", reason)
+    return is_enough
 
 
 def _end_step(tx: Transaction, step_id: int, status: str, reason: str | None) -> None:

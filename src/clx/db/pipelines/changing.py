@@ -8,7 +8,7 @@ from typing import NamedTuple
 from clx.db.cancelling import request_cancel
 from clx.db.doorbell import ENDED
 from clx.db.pipelines import statements as sql
-from clx.db.pipelines.advancing import PIPELINES, advance, hold
+from clx.db.pipelines.advancing import PIPELINES, advance, hold, settle
 from clx.db.pipelines.scheduling import remove_schedule
 from clx.db.retrying import retry as retry_jobs
 from clx.db.transaction import Transaction
@@ -87,18 +87,18 @@ class _Ended(NamedTuple):
 def retry(tx: Transaction, pipeline_id: str) -> bool:
     """Go on from the first stage in which a step failed: works that did not succeed wait again.
 
-    What came after it is as if it had not been; its works stay, as those of no step.
+    What came after it is as if it had not been; its works stay, as those of no step. One that was stopped when all
+    of it was done has nothing to be done again, and ends as its steps have.
     """
+    lock_live(tx, pipeline_id)
     state = hold(tx, pipeline_id)
     if state is None or state[0] not in {"failure", "cancelled"}:
         return False
     steps = [_Ended._make(row) for row in tx.execute(sql.ENDED_STEPS, (pipeline_id,)).fetchall()]
     first = min((step.turn for step in steps if step.is_due), default=None)
-    if first is None:
-        return False
     tx.execute(sql.GO_ON, (pipeline_id,))
     for step in steps:
-        if step.turn > first:
+        if first is not None and step.turn > first:
             _reset(tx, step.id)
         elif step.turn == first and step.is_due:
             _again(tx, step.id)
@@ -108,17 +108,24 @@ def retry(tx: Transaction, pipeline_id: str) -> bool:
 
 
 def _reset(tx: Transaction, step_id: int) -> None:
+    """Have a step begin anew; works of it that somebody has tried again by hand are not to be done beside that."""
+    live = [row[0] for row in tx.execute(sql.LIVE_OF_STEP, (step_id,)).fetchall()]
     tx.execute(sql.LET_GO, (step_id,))
     tx.execute(sql.RESET_STEP, (step_id,))
+    for job_id in live:
+        request_cancel(tx, job_id)
 
 
 def _again(tx: Transaction, step_id: int) -> None:
-    """Queue the works of a step that did not succeed; where there are none, it begins anew."""
+    """Queue the works of a step that did not succeed; where there are none left, it begins anew.
+
+    Unless all is well with it by now: its works were tried again one by one, or succeeded when it was stopped already.
+    """
     failed = [row[0] for row in tx.execute(sql.FAILED_JOBS, (step_id,)).fetchall()]
     is_queued = bool(failed) and bool(retry_jobs(tx, failed))
     if is_queued or tx.execute(sql.IS_LIVE, (step_id,)).fetchone():  # asked to end, and has not yet
         tx.execute(sql.RESTART_STEP, (step_id,))
-    else:
+    elif not tx.execute(sql.SUCCEEDED, (step_id,)).fetchone()[0] or not settle(tx, step_id):
         _reset(tx, step_id)
 
 

@@ -55,6 +55,7 @@ ENDED_STEPS = "SELECT id, stage, status, works, started_at FROM pipeline_steps W
 _OF_PIPELINE = "(SELECT s.id FROM pipeline_steps s WHERE s.pipeline_id = :id)"
 LET_ALL_GO = f"UPDATE works SET step_id = NULL WHERE step_id IN {_OF_PIPELINE}"
 LIVE_JOBS = f"SELECT w.job_id FROM works w WHERE w.step_id IN {_OF_PIPELINE} AND ({LIVE_WORK}) ORDER BY w.job_id"
+LIVE_OF_STEP = f"SELECT w.job_id FROM works w WHERE w.step_id = ? AND ({LIVE_WORK}) ORDER BY w.job_id"
 FAILED_JOBS = (
     "SELECT job_id FROM works WHERE step_id = ? AND (status = 'failure' OR status = 'cancelled') ORDER BY job_id"
 )
