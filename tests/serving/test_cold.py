@@ -127,6 +127,17 @@ def test_warm_models_stay_and_the_refusal_names_them(here: Here) -> None:
     run(here, look)
 
 
+def test_a_load_waits_for_requests_of_what_is_in_its_place(here: Here) -> None:
+    async def look() -> None:
+        for name in "abc":
+            await here.put(name, gently=True)
+        asked = [here.ask(name) for name in "ab"]
+        assert here.controller.scheduler.asked() == {each.key for each in here.catalogue if each.name != "c"}
+        assert not any(isinstance(each, Refusal) for each in await asyncio.gather(here.ask("c"), *asked))
+
+    run(here, look)
+
+
 def test_a_request_without_time_for_the_load_is_told_when_to_come_again(here: Here) -> None:
     async def look() -> None:
         await here.put("a")

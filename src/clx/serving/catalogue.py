@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-from clx.serving.budget import BUSY, Budget, Held
+from clx.serving.budget import BUSY, LOADING, WARM, Budget, Held
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.served import Served
@@ -19,7 +19,7 @@ _LOOK = 0.05
 """Seconds between two looks whether a version that was replaced has requests left."""
 _MOST_LOOKS = 1200
 _PATIENCE = 20
-"""Looks for which a load waits where it would fit, if only those models had no requests that have some."""
+"""Looks for which a load waits where it would fit, if only others were not asked or loaded at present."""
 
 
 class Catalogue:
@@ -128,7 +128,7 @@ class Catalogue:
         try:
             self._make_room(model, old)
         except Refusal as refusal:
-            if last or not any(each["why"] == BUSY for each in refusal.more.get("filled_by", ())):
+            if last or all(each["why"] == WARM for each in refusal.more.get("filled_by", ())):
                 raise
             return False
         return True
@@ -151,9 +151,9 @@ class Catalogue:
 
         def stays(model: Served) -> str:
             if model.residence == "warm":
-                return "warm"
+                return WARM
             if model.state == "loading" or model.key == replaced:
-                return "loading"
+                return LOADING
             return BUSY if model.key in busy else ""
 
         return [
