@@ -109,6 +109,16 @@ def test_what_is_put_gently_takes_nobodys_place(here: Here) -> None:
     run(here, look)
 
 
+def test_what_is_put_gently_and_turns_out_larger_gives_itself_up(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look() -> None:
+        await here.put("a", gently=True)
+        monkeypatch.setattr(process, "_resident", iter((0, 2 << 30)).__next__)
+        await here.put("b", gently=True)
+        assert here.states() == {"a": "ready", "b": "cold"}
+
+    run(here, look)
+
+
 def test_warm_models_stay_and_the_refusal_names_them(here: Here) -> None:
     async def look() -> None:
         await here.put("c", gently=True)

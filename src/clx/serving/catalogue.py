@@ -90,7 +90,7 @@ class Catalogue:
             async with self._one:
                 fits = not gently or goes_on or self._budget.has_room(model.memory, self._held(model.key))
                 if fits:
-                    await self._load_within(model, old if goes_on else None)
+                    await self._load_within(model, old if goes_on else None, gently=gently and not goes_on)
         else:
             await self._load(model, goes_on=goes_on)
         self._models[model.name] = model
@@ -105,7 +105,7 @@ class Catalogue:
                 self._controller.drop(model.key)
             raise
 
-    async def _load_within(self, model: Served, old: Served | None) -> None:
+    async def _load_within(self, model: Served, old: Served | None, *, gently: bool) -> None:
         """Load a model for which others may be given up, but not *old*, which it is to replace."""
         before = model.state
         try:
@@ -118,8 +118,12 @@ class Catalogue:
                 model.state, model.reason = ("cold", "") if before == "cold" else ("failed", refusal.text)
             raise
         await self._load(model, goes_on=old is not None)
+        if gently:  # what it takes is known now, and may be more
+            if not self._budget.has_room(model.memory, self._held(model.key)):
+                self._give_up(model)
+            return
         try:
-            self._make_room(model, old)  # what it takes is known now, and may be more
+            self._make_room(model, old)
         except Refusal:
             self._give_up(model)
             raise
