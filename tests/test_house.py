@@ -88,7 +88,7 @@ UNTESTED = {
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
                 "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
-                "db.works.statements db.works.table db.pipelines.advancing db.pipelines.changing "
+                "db.works.statements db.works.table db.pipelines.changing "
                 "db.pipelines.documents db.pipelines.evaluation db.pipelines.scheduling db.pipelines.schema "
                 "db.serving.schema "
                 "db.pipelines.statements db.pipelines.table"

@@ -252,6 +252,44 @@ def test_what_may_be_a_mistake_is_a_warning() -> None:
     assert config.steps[0].work["parameters"] == {"x": "yes", "y": "010", "z": "2026-01-01"}
 
 
+@pytest.mark.parametrize(
+    ("condition", "fact", "step"),
+    [
+        ("pipeline.a.status == 'succes'", 'pipeline.a.status is never "succes"', 'Did you mean "success"?'),
+        ("not ('failed' != pipeline.a.status) or true", 'is never "failed"', ""),
+        ("pipeline.a.status in ['success', 'Failure']", 'is never "Failure"', 'Did you mean "failure"?'),
+        ("pipeline.a.status == 1", "is never 1", ""),
+    ],
+)
+def test_a_status_that_no_step_ends_with_is_warned_of(condition: str, fact: str, step: str) -> None:
+    text = _steps("{name: a, stage: 1, work: {}}", f'{{name: b, if: "{condition}", work: {{}}}}')
+    (warning,) = read(text, source="p").warnings
+    assert fact in warning.fact
+    assert step in warning.next_step
+
+
+def test_statuses_that_steps_end_with_are_not_warned_of() -> None:
+    condition = "pipeline.a.status == 'cancelled' or pipeline.a.status in ['success', 'failure']"
+    text = _steps("{name: a, stage: 1, work: {}}", f'{{name: b, if: "{condition}", work: {{}}}}')
+    assert read(text).warnings == ()
+
+
+def test_works_that_no_runner_of_a_deployment_does_are_warned_of() -> None:
+    text = "deployments: [{name: d, site: aro}, {name: e, site: kko}, {name: any}]\nruns_on: d, e\n" + _steps(
+        "{name: a, stage: 1, work: {site: aro}}",
+        "{name: b, stage: 1, matrix: {s: [kko, chime]}, work: {site: '${{ matrix.s }}'}}",
+        "{name: c, stage: 1, runs_on: any, work: {site: chime}}",
+        "{name: f, stage: 2, evaluate_on_runtime: true, work: {pipeline: '${{ pipeline.a.work.results.it }}'}}",
+    )
+    assert [(each.fact, each.next_step) for each in read(text).warnings] == [
+        ('no runner of its deployments does works of the site "chime"', "They do those of aro, kko."),
+        (
+            "no runner of a deployment does these works: in which bucket they are is known when they are there",
+            "Name the bucket, or start runners otherwise.",
+        ),
+    ]
+
+
 def test_a_file_comes_to_so_many_works_and_no_more() -> None:
     step = "{name: a, stage: 1, matrix: {x: {range: [1, 500]}}, work: {event: '${{ matrix.x }}'}}"
     matrix = "matrix: {y: {range: [1, 200]}}\n"

@@ -200,7 +200,10 @@ def test_steps_and_deployments() -> None:
     assert config.user == "test"
     assert config.deployments[0].resources == {"cores": 2, "ram": "4G", "gpu": 4}
     assert [step.runs_on for step in config.steps] == [(), ("test-deployment",)]
-    assert [each.fact for each in config.warnings] == ["the step alpha runs on none of the deployments"]
+    assert [each.fact for each in config.warnings] == [
+        'no runner of its deployments does works of the site "local"',
+        "the step alpha runs on none of the deployments",
+    ]
 
 
 def test_conditions_schedules_and_the_matrix_of_a_file() -> None:

@@ -109,6 +109,16 @@ def test_what_is_put_gently_takes_nobodys_place(here: Here) -> None:
     run(here, look)
 
 
+def test_what_is_put_gently_and_turns_out_larger_gives_itself_up(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look() -> None:
+        await here.put("a", gently=True)
+        monkeypatch.setattr(process, "_resident", iter((0, 2 << 30)).__next__)
+        await here.put("b", gently=True)
+        assert here.states() == {"a": "ready", "b": "cold"}
+
+    run(here, look)
+
+
 def test_warm_models_stay_and_the_refusal_names_them(here: Here) -> None:
     async def look() -> None:
         await here.put("c", gently=True)
@@ -123,6 +133,17 @@ def test_warm_models_stay_and_the_refusal_names_them(here: Here) -> None:
         with pytest.raises(Refusal, match="more than"):
             await here.put("d", size=3 << 30)
         assert here.states()["d"] == "failed"
+
+    run(here, look)
+
+
+def test_a_load_waits_for_requests_of_what_is_in_its_place(here: Here) -> None:
+    async def look() -> None:
+        for name in "abc":
+            await here.put(name, gently=True)
+        asked = [here.ask(name) for name in "ab"]
+        assert here.controller.scheduler.asked() == {each.key for each in here.catalogue if each.name != "c"}
+        assert not any(isinstance(each, Refusal) for each in await asyncio.gather(here.ask("c"), *asked))
 
     run(here, look)
 

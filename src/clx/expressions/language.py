@@ -186,6 +186,23 @@ class Template:
         return "".join(told)
 
 
+def comparisons(template: Template) -> Iterator[tuple[Reference, Any]]:
+    """The paths that *template* compares with literals, each with one; of a list right of ``in``, with each entry."""
+    todo: list[Any] = [part for part in template._parts if not isinstance(part, str)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, _Not):
+            todo.append(node.part)
+        elif isinstance(node, _Chain | _List):
+            todo += node.parts
+        elif isinstance(node, _Comparison):
+            todo += (node.left, node.right)
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, Reference):
+                    literals = other.parts if isinstance(other, _List) else (other,)
+                    yield from ((one, each.literal) for each in literals if isinstance(each, _Literal))
+
+
 def parse(text: str, place: str = "") -> Template:
     """The expressions in *text*.
 

@@ -7,11 +7,12 @@ from itertools import islice
 from typing import Any
 
 from clx.db.pipelines.evaluation import fitted
+from clx.db.pipelines.models import ENDED
 from clx.db.works.fields import ALIASES, FIELDS, checked, known
 from clx.errors import UsageError
-from clx.expressions.language import ExpressionError, Reference, Scope, Template
+from clx.expressions.language import ExpressionError, Reference, Scope, Template, comparisons
 from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, fill, size_of, templates_in
-from clx.pipelines.definition import Config, Step
+from clx.pipelines.definition import Config, Deployment, Step
 from clx.pipelines.reading import Path, PipelineReader
 from clx.settings.problems import did_you_mean, quoted, shortened
 from clx.settings.yaml_source import Node
@@ -98,9 +99,26 @@ class _Check:
         if step.stage is None and step.condition is None and ("steps", index, "if") not in self.nodes:
             self._note(node, f"the step {shortened(step.name)} has no stage", "Add stage: 1, or if: always.")
         self._fields(("steps", index, "work"), step.work)
+        bucket = step.fields.get("pipeline")
+        if self._runners(step) and isinstance(bucket, Template) and step.evaluate_on_runtime:
+            fact = "no runner of a deployment does these works: in which bucket they are is known when they are there"
+            self.reader.warn(self._node_of(index, "pipeline"), fact, "Name the bucket, or start runners otherwise.")
         if {"function", "command"} <= step.fields.keys():
             fact = f"the step {shortened(step.name)} has a function and a command"
             self._note(node, fact, "Leave one of them out.")
+
+    def _runners(self, step: Step) -> list[Deployment]:
+        """The deployments whose runners are to do the works of a step."""
+        wanted = step.runs_on or self.config.runs_on
+        return [each for each in self.config.deployments if each.name in wanted]
+
+    def _site(self, index: int, site: str) -> None:
+        """Whether a runner of a deployment does works of a site."""
+        sites = [each.site for each in self._runners(self.config.steps[index])]
+        if sites and None not in sites and site not in sites:
+            fact = f"no runner of its deployments does works of the site {quoted(site)}"
+            step = f"They do those of {', '.join(shortened(str(each)) for each in dict.fromkeys(sites))}."
+            self.reader.warn(self._node_of(index, "site"), fact, step)
 
     def _fields(self, path: Path, given: Mapping[str, Any]) -> None:
         for name in given:
@@ -125,6 +143,12 @@ class _Check:
                     break
                 for step in self._meant(path):
                     self._reference(reference, node, path, step)
+            for reference, literal in comparisons(template):
+                if reference.path[0] == "pipeline" and reference.path[2:] == ("status",) and literal not in ENDED:
+                    fact = f"{reference.text} is never {quoted(literal)}"
+                    self.reader.warn(
+                        self.reader.within(node, reference.offset), fact, did_you_mean(str(literal), ENDED)
+                    )
 
     def _meant(self, path: Path) -> Iterator[Step]:
         """The steps for which what stands at *path* is evaluated."""
@@ -266,7 +290,9 @@ class _Check:
             tried += 1
             try:
                 made = fill(field, Scope({**scope.matrix, **values}))
-                checked(name, fitted(name, made))
+                found = checked(name, fitted(name, made))
+                if name == "site":
+                    self._site(index, found)
             except ExpressionError as error:
                 self._note(self._node_of(index, name), error.detail, error.next_step)
             except UsageError as error:

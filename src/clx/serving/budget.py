@@ -18,8 +18,8 @@ SLOWEST = 50_000_000
 """Bytes of a model's file that are supposed to be loaded in a second, where nobody has measured it."""
 LEAST = 200_000_000
 """Nanoseconds that a load is supposed to take besides."""
-BUSY = "has requests"
-"""Why a model cannot be given up at present."""
+WARM, BUSY, LOADING = "warm", "has requests", "loading"
+"""Why a model stays: for good, and for the moment."""
 _NAMED = 20
 """Models that a refusal names."""
 

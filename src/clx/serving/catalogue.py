@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-from clx.serving.budget import BUSY, Budget, Held
+from clx.serving.budget import BUSY, LOADING, WARM, Budget, Held
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.served import Served
@@ -19,7 +19,7 @@ _LOOK = 0.05
 """Seconds between two looks whether a version that was replaced has requests left."""
 _MOST_LOOKS = 1200
 _PATIENCE = 20
-"""Looks for which a load waits where it would fit, if only those models had no requests that have some."""
+"""Looks for which a load waits where it would fit, if only others were not asked or loaded at present."""
 
 
 class Catalogue:
@@ -90,7 +90,7 @@ class Catalogue:
             async with self._one:
                 fits = not gently or goes_on or self._budget.has_room(model.memory, self._held(model.key))
                 if fits:
-                    await self._load_within(model, old if goes_on else None)
+                    await self._load_within(model, old if goes_on else None, gently=gently and not goes_on)
         else:
             await self._load(model, goes_on=goes_on)
         self._models[model.name] = model
@@ -105,7 +105,7 @@ class Catalogue:
                 self._controller.drop(model.key)
             raise
 
-    async def _load_within(self, model: Served, old: Served | None) -> None:
+    async def _load_within(self, model: Served, old: Served | None, *, gently: bool) -> None:
         """Load a model for which others may be given up, but not *old*, which it is to replace."""
         before = model.state
         try:
@@ -118,8 +118,12 @@ class Catalogue:
                 model.state, model.reason = ("cold", "") if before == "cold" else ("failed", refusal.text)
             raise
         await self._load(model, goes_on=old is not None)
+        if gently:  # what it takes is known now, and may be more
+            if not self._budget.has_room(model.memory, self._held(model.key)):
+                self._give_up(model)
+            return
         try:
-            self._make_room(model, old)  # what it takes is known now, and may be more
+            self._make_room(model, old)
         except Refusal:
             self._give_up(model)
             raise
@@ -128,7 +132,7 @@ class Catalogue:
         try:
             self._make_room(model, old)
         except Refusal as refusal:
-            if last or not any(each["why"] == BUSY for each in refusal.more.get("filled_by", ())):
+            if last or all(each["why"] == WARM for each in refusal.more.get("filled_by", ())):
                 raise
             return False
         return True
@@ -151,9 +155,9 @@ class Catalogue:
 
         def stays(model: Served) -> str:
             if model.residence == "warm":
-                return "warm"
+                return WARM
             if model.state == "loading" or model.key == replaced:
-                return "loading"
+                return LOADING
             return BUSY if model.key in busy else ""
 
         return [

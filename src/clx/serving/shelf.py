@@ -72,6 +72,7 @@ class TableShelf:
             timeout=row.default_timeout,
             largest=row.largest,
             grown=row.grown,
+            load_ns=row.load_ns,
             digest=row.digest,
             size=row.size,
             callable=row.callable,
@@ -133,6 +134,7 @@ class TableShelf:
                 "",
                 0,
                 0,
+                0,
             )
         )
 
@@ -174,7 +176,7 @@ class TableShelf:
 
     async def tell(self, models: Sequence[Served]) -> None:
         """Write down how models stand, where that has changed."""
-        said = [Told(each.name, each.version, *_stands(each), each.grown) for each in models]
+        said = [Told(each.name, each.version, *_stands(each), each.grown, each.load_ns) for each in models]
         news = [each for each in said if self._told.get(each[:2]) != each and each.name not in self._files]
         if news:
             await self._aside(lambda: self.table.tell(news))

@@ -79,12 +79,13 @@ def test_every_change_is_counted_and_rings(models: ServingTable) -> None:
         assert bells.wait(10)
     before = models.changes()
     models.reside("a", "warm")
-    models.tell([Told("a", "1", "ready", "", 7)])
+    models.tell([Told("a", "1", "ready", "", 7, 8)])
     assert models.changes() == before + 1
     (row,) = models.versions()
-    assert (row.residence, row.state, row.grown) == ("warm", "ready", 7)
+    assert (row.residence, row.state, row.grown, row.load_ns) == ("warm", "ready", 7, 8)
     models.tell([Told("a", "1", "unloaded", "", 0)])
-    assert models.versions()[0].grown == 7
+    (row,) = models.versions()
+    assert (row.state, row.grown, row.load_ns) == ("unloaded", 7, 8)  # what is known of it stays known
 
 
 def test_a_models_bytes_stay_in_the_store(models: ServingTable) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from clx.settings.schema import ArchiveSettings
 from clx.work.archiving.archive import Archive, Kept
 from clx.work.archiving.places import Directory, folder_of, numbered
 from clx.work.archiving.policy import policies
-from clx.work.archiving.sources import is_picture
+from clx.work.archiving.sources import Source, is_picture, source
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 WORK = {"id": "w1", "pipeline": "p", "creation": 86_400.0, "results": {"n": 1}}
@@ -166,7 +169,7 @@ def test_plots_are_pictures(desk: Desk, data: bytes) -> None:
 
 def test_svg_is_a_picture(desk: Desk) -> None:
     desk.write("a.svg", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>')
-    assert is_picture(desk.here / "a.svg")
+    assert is_picture((desk.here / "a.svg").read_bytes())
 
 
 def test_what_only_the_depositor_names_is_archived_where_the_run_made_it(desk: Desk) -> None:
@@ -242,6 +245,115 @@ def test_names_of_others_lead_nowhere() -> None:
     odd = {**WORK, "pipeline": "../../etc", "id": "/root/.ssh\n"}
     assert folder_of(odd) == "19700102/_.._etc/_root_.ssh_"
     assert folder_of({**WORK, "pipeline": "..", "id": "."}) == "19700102/_/_"
+
+
+def _exchanged(desk: Desk, monkeypatch: pytest.MonkeyPatch, exchange: Callable[[], object]) -> Kept:
+    """Archive ``out/a.png`` of which something is exchanged between the look at it and the copy."""
+    desk.write("out/a.png", PNG)
+
+    def look(*given: Any, **named: Any) -> Source:
+        found = source(*given, **named)
+        exchange()
+        return found
+
+    monkeypatch.setattr("clx.work.archiving.archive.source", look)
+    return desk.keep({"products": "move"}, products=["out/a.png"])
+
+
+@pytest.mark.parametrize("what", ["link", "folder", "pipe", "file"])
+def test_what_is_exchanged_after_the_look_is_neither_read_nor_removed(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    out, other = desk.here / "out", tmp_path / "other"
+    other.mkdir()
+    (other / "a.png").write_bytes(b"secret")
+
+    def exchange() -> None:
+        if what == "folder":
+            out.rename(desk.here / "away")
+            out.symlink_to(other)
+            return
+        (out / "a.png").unlink()
+        if what == "pipe":
+            os.mkfifo(out / "a.png")
+        elif what == "link":
+            (out / "a.png").symlink_to(other / "a.png")
+        else:
+            (out / "a.png").write_bytes(b"others")
+
+    kept = _exchanged(desk, monkeypatch, exchange)
+    assert len(refused(kept)) == 1
+    assert (kept.fields["products"], list(kept.removable)) == (["out/a.png"], [])
+    assert not [each for each in desk.kept.rglob("*") if each.is_file()]
+    assert (other / "a.png").read_bytes() == b"secret"
+
+
+def test_a_folder_that_is_exchanged_after_the_copy_loses_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.write("out/a.dat")
+    kept = desk.keep({"products": "move"}, products=["out/a.dat"])
+    (desk.here / "out").rename(tmp_path / "other")
+    (desk.here / "out").symlink_to(tmp_path / "other")
+    kept.remove()
+    assert (tmp_path / "other" / "a.dat").exists()
+
+
+@pytest.mark.parametrize("name", ["a\nb.dat", "-rf", " ", "\x1b[31m.dat", "ä\u202e.dat", "a" * 255])
+def test_odd_names_are_names(desk: Desk, name: str) -> None:
+    kept = desk.keep(products=[desk.write(name)])
+    assert Path(kept.fields["products"][0]).read_bytes() == b"data"
+
+
+def test_what_a_killed_copy_has_left_goes_and_one_that_is_being_made_stays(tmp_path: Path) -> None:
+    shelf = Directory(tmp_path)
+    shelf.keep(io.BytesIO(b"1"), "a", "b.dat")
+    (tmp_path / "a" / ".dead.part").write_bytes(b"half")
+    (tmp_path / "a" / ".link.part").symlink_to(tmp_path / "a" / "b.dat")
+    os.mkfifo(tmp_path / "a" / ".pipe.part")
+    left: list[int] = []
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not left:
+                left.append(0)
+                shelf.keep(io.BytesIO(b"3"), "a", "other.dat")  # as another runner does meanwhile
+                left.append(len([each for each in (tmp_path / "a").glob(".*.part") if each.is_file()]))
+            return super().read(size)
+
+    where, _, _ = shelf.keep(Slow(b"2"), "a", "c.dat")
+    assert Path(where).read_bytes() == b"2"
+    assert left == [0, 2]  # its own one, and the link, which is nobody's
+    names = {each.name for each in (tmp_path / "a").iterdir()}
+    assert names == {"b.dat", "c.dat", "other.dat", ".link.part", ".pipe.part"}
+
+
+_FULL = """
+import io, resource, signal, sys
+from pathlib import Path
+from clx.work.archiving.places import Directory
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+source = Path(sys.argv[1], "sparse")
+try:
+    with source.open("rb") as file:
+        Directory(Path(sys.argv[1], "kept")).keep(file, "a", "b.dat")
+except OSError as error:
+    print(error.strerror, [each.name for each in Path(sys.argv[1], "kept", "a").iterdir()])
+"""
+
+
+def test_a_copy_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    done = subprocess.run([sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large []\n"
+
+
+def test_two_that_archive_the_same_names_at_once_lose_nothing(tmp_path: Path) -> None:
+    shelf = Directory(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: shelf.keep(io.BytesIO(b"%d" % (n % 5)), "a", "b.dat"), range(40)))
+    assert [Path(where).read_bytes() for where, _, _ in found] == [b"%d" % (n % 5) for n in range(40)]
+    assert len(list((tmp_path / "a").iterdir())) == 5
 
 
 _KILLED = """

@@ -248,6 +248,18 @@ def test_what_works_name_is_done_only_where_it_is_allowed(do: Do, queue: Queue) 
     assert not Path("pwned").exists()
 
 
+@pytest.mark.parametrize("function", ["trap.go", "steps_.go", "steps.trap.go", "folder.steps.go", "trap", " trap.go"])
+def test_nothing_is_imported_of_what_is_not_allowed(do: Do, queue: Queue, folder: Path, function: str) -> None:
+    for name in ("trap", "steps_", "folder/__init__", "folder/steps"):
+        (folder / f"{name}.py").parent.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text("open('pwned', 'w').close()\ndef go(): pass\n")
+    (done,) = do(None, {"function": function}, modules=("steps",))
+    found = now(queue, done)
+    assert (found["status"], found["error"]["type"]) == ("failure", "UsageError")
+    assert function in found["error"]["message"]
+    assert not (folder / "pwned").exists()
+
+
 def test_nothing_is_withdrawn_where_the_function_cannot_be_imported(do: Do, queue: Queue) -> None:
     with pytest.raises(UsageError, match="has no ad") as raised:
         do("ad", {})

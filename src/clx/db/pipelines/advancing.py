@@ -7,7 +7,7 @@ elsewhere two that end the last two works of a stage at once take turns, and the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from clx.db.pipelines.evaluation import Steps, combined, holds
 from clx.db.pipelines.models import definition_of, document_of
 from clx.db.transaction import Transaction
 from clx.db.works.depositing import New, deposit, new_works
+from clx.db.works.models import Document
 from clx.errors import QueueError, UsageError
 
 log = logging.getLogger("clx.pipelines")
@@ -27,6 +28,8 @@ PIPELINES = "pipeline"
 """The bell of whoever waits for pipelines."""
 MOST_WORKS = 100_000
 """Works that one stage may bring: they go in with one transaction, for which others wait."""
+MOST_BYTES = 100_000_000
+"""What the works of a step may come to that are made from results: each holds its own copy of these."""
 _ODD = (
     msgspec.MsgspecError,
     QueueError,
@@ -36,6 +39,7 @@ _ODD = (
     LookupError,
     AttributeError,
     ArithmeticError,
+    RecursionError,
 )
 """What a definition that cannot be used ends in, another program's row among them."""
 
@@ -179,8 +183,19 @@ def _reason_against(definition: dict[str, Any], known: Steps) -> str:
 def _works(definition: dict[str, Any], pipeline_id: str, known: Steps) -> list[New]:
     given = definition["works"]
     if given is None:
-        given = combined(definition, known.scope)
+        return list(_bounded(document_of(each, pipeline_id) for each in combined(definition, known.scope)))
     return new_works([document_of(each, pipeline_id) for each in given])
+
+
+def _bounded(documents: Iterable[Document]) -> Iterator[New]:
+    """Works, one by one: what does not fit is never in memory."""
+    size = 0
+    for each in documents:
+        (new,) = new_works([each])
+        size += len(new.fields.document)
+        if size > MOST_BYTES:
+            raise QueueError(f"its works come to more than {MOST_BYTES // 1_000_000} MB.", "Refer to files instead.")
+        yield new
 
 
 def _end(tx: Transaction, pipeline_id: str, steps: Sequence[Step]) -> None:

@@ -244,6 +244,7 @@ CREATE TABLE serving_models (
   reason TEXT COLLATE "C" DEFAULT '' NOT NULL,
   grown BIGINT DEFAULT 0 NOT NULL,
   created_at BIGINT NOT NULL,
+  load_ns BIGINT DEFAULT 0 NOT NULL,
   PRIMARY KEY (name, version),
   CONSTRAINT serving_model_chosen CHECK (chosen IN (0, 1)),
   CONSTRAINT serving_model_source CHECK ((digest = '') <> (callable = '')),
@@ -513,4 +514,4 @@ ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01,
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0009');
+INSERT INTO alembic_version VALUES ('0010');

@@ -34,6 +34,7 @@ class ModelRow(NamedTuple):
         state, reason: how it stood when a server last said so.
         grown: bytes by which a worker grew when it was loaded there; 0: nobody knows yet.
         created_at: milliseconds UTC.
+        load_ns: nanoseconds that its last load took; 0: nobody knows yet.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelRow(NamedTuple):
     reason: str
     grown: int
     created_at: int
+    load_ns: int
 
 
 class NewModel(NamedTuple):

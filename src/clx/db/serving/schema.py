@@ -24,6 +24,7 @@ serving_models = Table(
     Column("reason", Text, nullable=False, server_default=_NOTHING),
     Column("grown", Number, nullable=False, server_default=_NONE),
     Column("created_at", Number, nullable=False),
+    Column("load_ns", Number, nullable=False, server_default=_NONE),
     PrimaryKeyConstraint("name", "version"),
     CheckConstraint("chosen IN (0, 1)", name="serving_model_chosen"),
     CheckConstraint("(digest = '') <> (callable = '')", name="serving_model_source"),

@@ -30,7 +30,8 @@ _ENTER = (
     "created_at) VALUES (:name, :version, :digest, :size, :callable, :largest, :default_timeout, :residence, :now) "
     "ON CONFLICT (name, version) DO UPDATE SET digest = excluded.digest, size = excluded.size, "
     "callable = excluded.callable, largest = excluded.largest, default_timeout = excluded.default_timeout, "
-    "residence = excluded.residence, created_at = excluded.created_at, state = 'unloaded', reason = '', grown = 0"
+    "residence = excluded.residence, created_at = excluded.created_at, state = 'unloaded', reason = '', grown = 0, "
+    "load_ns = 0"
 )
 _UNCHOOSE = "UPDATE serving_models SET chosen = 0 WHERE name = :name AND chosen <> 0 AND version <> :version"
 _CHOOSE = "UPDATE serving_models SET chosen = 1 WHERE name = :name AND version = :version"
@@ -38,7 +39,8 @@ _RESIDE = "UPDATE serving_models SET residence = :residence WHERE name = :name"
 _REMOVE = "DELETE FROM serving_models WHERE name = :name AND version = :version"
 _STATE = (
     "UPDATE serving_models SET state = :state, reason = :reason, "
-    "grown = CASE WHEN :grown > 0 THEN :grown ELSE grown END WHERE name = :name AND version = :version"
+    "grown = CASE WHEN :grown > 0 THEN :grown ELSE grown END, "
+    "load_ns = CASE WHEN :load_ns > 0 THEN :load_ns ELSE load_ns END WHERE name = :name AND version = :version"
 )
 _SET = (
     "INSERT INTO serving_settings (name, value, changes) VALUES (:name, :value, 1) "
@@ -61,6 +63,7 @@ class Told(NamedTuple):
     state: str
     reason: str
     grown: int
+    load_ns: int = 0
 
 
 class ServingTable:

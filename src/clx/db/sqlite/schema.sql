@@ -249,6 +249,7 @@ CREATE TABLE serving_models (
   reason TEXT DEFAULT '' NOT NULL,
   grown INTEGER DEFAULT 0 NOT NULL,
   created_at INTEGER NOT NULL,
+  load_ns INTEGER DEFAULT 0 NOT NULL,
   PRIMARY KEY (name, version),
   CONSTRAINT serving_model_chosen CHECK (chosen IN (0, 1)),
   CONSTRAINT serving_model_source CHECK ((digest = '') <> (callable = '')),
@@ -520,4 +521,4 @@ CREATE INDEX work_labels_value ON work_labels (kind, value, job_id);
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0009');
+INSERT INTO alembic_version VALUES ('0010');

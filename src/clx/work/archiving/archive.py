@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -39,9 +40,7 @@ class Kept(NamedTuple):
         """Remove what is not wanted any more; what cannot be removed stays."""
         for each in self.removable:
             try:
-                if each.is_unchanged():
-                    each.path.unlink()
-                else:
+                if not each.remove():
                     log.warning("%s was changed after it was copied, and stays", each.path)
             except OSError as error:
                 log.warning("%s could not be removed: %s", each.path, error.strerror)
@@ -161,12 +160,15 @@ class Archive:
 
     def _copied(self, kind: str, work: Mapping[str, Any], found: Source, noted: _Noted) -> str:
         """Keep copies everywhere; returns where the first is."""
-        with found.path.open("rb") as file:
+        with found.open() as file:
             places = []
-            digest = ""
+            digest = "" if self._targets else hashlib.file_digest(file, "sha256").hexdigest()
             for target in self._targets:
                 file.seek(0)
-                where, digest, _ = target.keep(file, folder_of(work), os.path.basename(found.named))  # noqa: PTH119
+                where, kept, _ = target.keep(file, folder_of(work), os.path.basename(found.named))  # noqa: PTH119
+                if digest and kept != digest:
+                    raise Refused("it was changed while it was copied")
+                digest = kept
                 places.append(where)
         where = places[0] if places else found.named
         entry = {"name": os.path.basename(found.named), "path": where, "bytes": found.size}  # noqa: PTH119
@@ -186,7 +188,7 @@ class Archive:
         """Put a file where the page finds it; returns its digest."""
         assert self._artifacts is not None
         stored, _ = self._artifacts.put_file(path)
-        if digest and stored != digest:
+        if stored != digest:
             raise Refused("it was changed while it was copied")
         self._artifacts.share([stored])
         return stored

@@ -13,9 +13,11 @@ from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from clx.errors import ClxError, UsageError
+from clx.platforms import system
+from clx.regular import open_regular
 
 _CHUNK = 1 << 20
 _PATIENCE = 30
@@ -72,12 +74,14 @@ class Directory:
         """As :meth:`Place.keep`."""
         target = self._root / folder
         _make(target)
-        temporary = target / f".{secrets.token_hex(8)}.part"
+        _clean(target)
+        temporary, file = _begun(target)
         try:
-            digest, size = _write(source, temporary)
-            if _digest_of(temporary) != digest:
-                raise NotKept(f"What was written to {target} is not what was read.", "Check the disk.")
-            final = _placed(temporary, target, name, digest)
+            with file:
+                digest, size = _write(source, file)
+                if _digest_of(temporary) != digest:
+                    raise NotKept(f"What was written to {target} is not what was read.", "Check the disk.")
+                final = _placed(temporary, target, name, digest)
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -92,17 +96,46 @@ def _make(directory: Path) -> None:
         _sync(each.parent)
 
 
-def _write(source: Readable, path: Path) -> tuple[str, int]:
+def _begun(target: Path) -> tuple[Path, BinaryIO]:
+    """A new file for a copy, locked as long as it is open, so that :func:`_clean` leaves it."""
+    while True:
+        path = target / f".{secrets.token_hex(8)}.part"
+        file = path.open("xb")
+        if _is_mine(path, file):
+            return path, file
+        file.close()  # somebody cleaned up between its creation and the lock
+
+
+def _is_mine(path: Path, file: BinaryIO) -> bool:
+    try:
+        if not system.lock(file.fileno(), wait=False):
+            return False
+    except OSError:  # a file system without locks, where nothing is cleaned up either
+        return True
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _clean(target: Path) -> None:
+    """Remove what copies have left that were killed; those that are still being made are locked."""
+    for path in target.glob(".*.part"):
+        with suppress(OSError), open_regular(path, follow=False) as file:
+            if system.lock(file.fileno(), wait=False) and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                path.unlink()
+
+
+def _write(source: Readable, file: BinaryIO) -> tuple[str, int]:
     hasher, size = hashlib.sha256(), 0
-    with path.open("xb") as file:
-        while chunk := source.read(_CHUNK):
-            hasher.update(chunk)
-            file.write(chunk)
-            size += len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-        with suppress(AttributeError, OSError):  # so that what is read again comes from the disk
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    while chunk := source.read(_CHUNK):
+        hasher.update(chunk)
+        file.write(chunk)
+        size += len(chunk)
+    file.flush()
+    os.fsync(file.fileno())
+    with suppress(AttributeError, OSError):  # so that what is read again comes from the disk
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return hasher.hexdigest(), size
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clx.platforms import system
+
 _HEAD = 1024
+_OUTSIDE = "it lies outside of the current directory and of archive.sources"
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"%PDF-")
 Mark = tuple[int, int, int, int]
 """By what it is seen that a file was changed."""
@@ -24,18 +29,55 @@ class Source(NamedTuple):
     Attributes:
         named: as the work names it.
         path: where it is, without links.
+        place: the directory below which it lies, and has to.
         is_link: whether the work names a link to it.
     """
 
     named: str
     path: Path
+    place: Path
     is_link: bool
     size: int
     mark: Mark
 
-    def is_unchanged(self) -> bool:
-        """Whether it still is what was looked at."""
-        return _mark(self.path) == self.mark
+    def open(self) -> BufferedReader:
+        """Open what was looked at: whatever was put in its place since, or in that of a directory, is not read.
+
+        Raises:
+            Refused: it is something else by now.
+            OSError: it cannot be opened.
+        """
+        with _folder(self.place, self.path) as folder:
+            file = folder.open(self.path.name)
+        if _marked(os.fstat(file.fileno())) != self.mark:
+            file.close()
+            raise Refused("it was changed while it was looked at")
+        return file
+
+    def remove(self) -> bool:
+        """Remove it where it still is what was looked at; returns whether it was.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        with _folder(self.place, self.path) as folder:
+            if _marked(folder.stat(self.path.name, follow=False)) != self.mark:
+                return False
+            folder.remove(self.path.name)
+        return True
+
+
+@contextmanager
+def _folder(place: Path, path: Path) -> Iterator[system.Folder]:
+    """The directory of a file, reached from *place* without following a link."""
+    held = [system.Folder(place)]
+    try:
+        for part in path.relative_to(place).parts[:-1]:
+            held.append(system.Folder(part, within=held[-1]))
+        yield held[-1]
+    finally:
+        for each in held:
+            each.close()
 
 
 def marks(directory: Path, named: Iterable[Any]) -> dict[str, Mark | None]:
@@ -75,32 +117,38 @@ def source(
     path = directory / named
     try:
         real = Path(os.path.realpath(path, strict=True))
-        found = real.stat()
+        place = next((each for each in places if real != each and real.is_relative_to(each)), None)
+        if place is None:
+            raise Refused(_OUTSIDE if real not in places else "it is a directory")
+        with _folder(place, real) as folder:
+            found = folder.stat(real.name, follow=False)
         is_link = path.is_symlink()
     except FileNotFoundError:
         raise Refused("it is not there") from None
     except OSError as error:
         raise Refused(error.strerror or str(error)) from None
-    if not any(real.is_relative_to(each) for each in places):
-        raise Refused("it lies outside of the current directory and of archive.sources")
     if stat.S_ISDIR(found.st_mode):
         raise Refused("it is a directory")
     if not stat.S_ISREG(found.st_mode):
         raise Refused("it is no regular file")
     if named in before and before[named] == _mark(path):
         raise Refused("it was there before, and the run has not changed it")
-    if picture and not is_picture(real):
+    looked_at = Source(named, real, place, is_link, found.st_size, _marked(found))
+    if picture and not _is_picture(looked_at):
         raise Refused("it is no picture")
-    return Source(named, real, is_link, found.st_size, _marked(found))
+    return looked_at
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file begins as a picture does: PNG, JPEG, GIF, WebP, BMP, TIFF, SVG, PDF."""
+def _is_picture(source: Source) -> bool:
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        with source.open() as file:
+            return is_picture(file.read(_HEAD))
     except OSError:
         return False
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a picture: PNG, JPEG, GIF, WebP, BMP, TIFF, SVG, PDF."""
     if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return True
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
