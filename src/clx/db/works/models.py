@@ -27,6 +27,10 @@ SAID = "_said"
 _TOLD = ("run", "error", "progress", SAID)
 """What the job of a Work tells; not kept in the document."""
 _HEX = "0123456789abcdef"
+_LAST_TICK = (1 << 48) - 1
+"""The last 65,536th of a second that twelve digits have."""
+_BACK = 60 * 65536
+"""How far an id may be ahead of the clock for the sake of order."""
 _LATEST = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -45,7 +49,11 @@ def is_work(type_: object) -> bool:
 
 
 class Ids:
-    """New ids: 24 hexadecimal digits that rise with time, as those of MongoDB; and within a process one by one."""
+    """New ids: 24 hexadecimal digits that rise with time, as those of MongoDB; and within a process one by one.
+
+    After a clock was set back by more than a minute they go on from where it is now. From the year 2106 on all of
+    them begin alike.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,14 +65,14 @@ class Ids:
         Args:
             now: milliseconds UTC.
         """
-        tick = now * 65536 // 1000
+        tick = min(now * 65536 // 1000, _LAST_TICK)
         with self._lock:
-            if tick > self._tick:
+            if not 0 <= self._tick - tick <= _BACK:
                 self._tick, self._count = tick, 0
             else:
                 self._count += 1
                 if self._count == 65536:
-                    self._tick, self._count = self._tick + 1, 0
+                    self._tick, self._count = min(self._tick + 1, _LAST_TICK), 0
             return f"{self._tick:012x}{self._count:04x}{secrets.token_hex(4)}"
 
 
