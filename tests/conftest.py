@@ -183,6 +183,8 @@ def _own_user_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make unit` leaves out."""
     for item in items:
+        if "images" in getattr(item, "fixturenames", ()):  # whoever asks first builds them all
+            item.add_marker(pytest.mark.timeout(1200))
         path = item.path.relative_to(_ROOT)
         if not is_below(path, QUICK) or is_below(path, SLOW) or _asks_a_server(item):
             item.add_marker("slow")

@@ -182,6 +182,10 @@ def _query(operation: Operation, text: bytes) -> Any:
         else:
             found[name] = value
     try:
-        return msgspec.convert(found, operation.query, strict=False)
+        asked = msgspec.convert(found, operation.query, strict=False)
     except msgspec.ValidationError as error:
         raise Refusal(422, f"The query of the address is not possible: {error}.", _HOW) from None
+    for name, value in found.items():
+        if getattr(asked, name) is None:  # the word null, where a number is wanted
+            raise Refusal(422, f"The parameter {name} cannot be {value}.", "Leave it out.")
+    return asked
