@@ -22,16 +22,19 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started() -> Iterator[Start]:
-    """Starts commands that say in their first line where they can be reached; what it gives is that address."""
+    """Starts commands that say in a line where they can be reached; what it gives is that address."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*command: str, **more: Any) -> Served:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more)
         running.append(process)
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "; Ctrl-C ends it." in line, line
-        return Served(line.split(";")[0].split("/")[-1].split(" ")[-1], process)
+        lines = [process.stdout.readline()]
+        while lines[-1] and "; Ctrl-C ends it." not in lines[-1]:  # a worker elsewhere may be told of before
+            lines.append(process.stdout.readline())
+        line = lines[-1]
+        assert line, lines
+        return Served(line.split(";")[0].split("/")[-1].split(" ")[-1], process, lines[:-1])
 
     yield start
     for each in reversed(running):

@@ -71,8 +71,7 @@ def served_by(serve: Serve, machines: list[Machine], token: Path, *words: str) -
 
 
 def line_of(server: Served) -> str:
-    assert server.process.stdout is not None
-    return server.process.stdout.readline()
+    return server.line()
 
 
 def load(client: Any, path: str) -> None:

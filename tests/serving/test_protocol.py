@@ -77,6 +77,8 @@ def test_numbers_that_json_does_not_have_are_read() -> None:
         ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"classification": 3}}]}, "classification"),
         ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"binary_data": 1}}]}, "binary_data"),
         ({"inputs": [X], "id": 4}, "id is no text"),
+        ({"inputs": [X], "id": 0}, "id is no text"),
+        ({"inputs": [X], "id": []}, "id is no text"),
         ({"inputs": [X], "id": "\ud800"}, "id is no text"),
         ({"inputs": [{**X, "name": "\udfff"}]}, "no object with a name"),
         ({"inputs": [{**X, "name": "x" * 257}]}, "no object with a name"),

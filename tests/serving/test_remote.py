@@ -50,8 +50,7 @@ def client(pair: tuple[Served, list[Served]]) -> Iterator[Any]:
 
 
 def line_of(server: Served) -> str:
-    assert server.process.stdout is not None
-    return server.process.stdout.readline()
+    return server.line()
 
 
 @pytest.mark.usefixtures("client")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -125,10 +125,16 @@ def write_twins(path: Path, datatypes: Sequence[str], shape: Sequence[str | int]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server of models that runs; *address* is ``HOST:PORT``."""
+    """A server of models that runs; *address* is ``HOST:PORT``, *said* what it said before that."""
 
     address: str
     process: subprocess.Popen[str]
+    said: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """The next line of what it says."""
+        assert self.process.stdout is not None
+        return self.said.pop(0) if self.said else self.process.stdout.readline()
 
     def children(self) -> list[int]:
         """Its workers."""

@@ -155,8 +155,8 @@ def _whole(document: dict[str, Any], inputs: list[Tensor]) -> Inference:
     asked = document.get("outputs")
     if asked is not None and not isinstance(asked, list):
         raise Refusal("malformed", "outputs are no list")
-    said = document.get("id", "")
-    if said and not _is_text(said):
+    said = "" if document.get("id") is None else document["id"]
+    if said != "" and not _is_text(said):
         raise Refusal("malformed", f"id is no text of at most {LONGEST_NAME} characters")
     binary = parameters.get("binary_data_output") is True
     return Inference(
