@@ -1,10 +1,14 @@
-"""Changes of everything that fits a filter, some hundred jobs at a time: the page asks on until all are done."""
+"""Changes of everything that fits a filter, some hundred at a time: the page asks on until all are done.
+
+What is changed of works is in :mod:`clx.server.views.work_filter`; how it is done is the same.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, structs
@@ -19,74 +23,105 @@ from clx.server.api.documents import Id
 from clx.server.views.sections import Parts
 
 _AT_A_TIME = 0.5
-"""Seconds for which one call changes jobs: others that write wait meanwhile."""
-_SLICE = 200
+"""Seconds for which one call changes rows: others that write wait meanwhile."""
+SLICE = 200
+"""Rows that are looked up and changed together."""
 _MAY = {"cancel": {"queued", "running"}, "retry": {"failed", "cancelled"}}
 """What is done → the states of jobs that it can be done to."""
-_Text = Annotated[str, Meta(max_length=500, pattern="^[^\\x00]*$")]
+C = TypeVar("C", bound=msgspec.Struct)
+P = TypeVar("P", int | None, str | None)
+Text = Annotated[str, Meta(max_length=500, pattern="^[^\\x00]*$")]
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What to do to which jobs; ``before``: where the answer before this one ended."""
 
     action: Literal["cancel", "retry"]
-    type: _Text = ""
-    pool: _Text | None = None
+    type: Text = ""
+    pool: Text | None = None
     state: list[Literal["queued", "running", "succeeded", "failed", "cancelled"]] = []
-    key: _Text = ""
+    key: Text = ""
     batch: Id | None = None
     worker: Id | None = None
-    text: _Text = ""
+    text: Text = ""
     before: Id | None = None
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """How many jobs were changed, how many could not be, and where to go on; null when all is done."""
+    """How many were changed, how many could not be, and where to go on; null when all is done."""
 
     changed: int
     left: int
-    before: int | None
+    before: int | str | None
 
 
-class Bulk:
-    """What answers the page."""
+class Bulk(Generic[C]):
+    """What answers the page.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: of the server.
+        change: what the page asks for.
+        body: does it.
+    """
+
+    def __init__(self, parts: Parts, change: type[C], body: Callable[[Queue, C], Changed]) -> None:
         self._queue = parts.queue
         self._threads = parts.threads
+        self._change = change
+        self._body = body
 
     async def answer(self, request: Request) -> Response:
         """One call."""
         try:
-            change = msgspec.json.decode(await request.body(), type=Change)
+            change = msgspec.json.decode(await request.body(), type=self._change)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise Refusal(422, f"The change is not possible: {error}.", "Load the page anew.") from None
-        return JSON(await self._threads.write(partial(change_some, self._queue, change)))
+        return JSON(await self._threads.write(partial(self._body, self._queue, change)))
+
+
+def in_slices(before: P, look: Callable[[P], tuple[list[int], P]], change: Callable[[list[int]], int]) -> Changed:
+    """Change as many as half a second allows.
+
+    Args:
+        before: where to begin; None: at the newest.
+        look: the ids of the next ones from there, and where those after them begin.
+        change: changes them, and says how many.
+    """
+    ends_at = time.monotonic() + _AT_A_TIME
+    changed, left = 0, 0
+    while True:
+        ids, before = look(before)
+        done = change(ids) if ids else 0
+        changed += done
+        left += len(ids) - done
+        if before is None or time.monotonic() > ends_at:
+            return Changed(changed, left, before)
+
+
+def cancelled(queue: Queue, ids: list[int]) -> int:
+    """Cancel jobs; how many were, or have been asked to end."""
+    done = queue.cancel(ids)
+    return len(done) + len(done.asked)
 
 
 def change_some(queue: Queue, change: Change) -> Changed:
     """Change as many as half a second allows, the newest first."""
-    ends_at = time.monotonic() + _AT_A_TIME
     states = _MAY[change.action] & set(change.state or _MAY[change.action])
+    if not states:
+        return Changed(0, 0, None)
     asked = {name: value for name, value in structs.asdict(change).items() if name not in ("action", "state", "before")}
-    before, changed, left = change.before, 0, 0
-    while states:
-        page = browse(queue.database, Filter(**asked, states=tuple(sorted(states))), before=before, limit=_SLICE)
-        done = _change(queue, change.action, [job.id for job in page.jobs])
-        changed += done
-        left += len(page.jobs) - done
-        before = page.before
-        if before is None or time.monotonic() > ends_at:
-            return Changed(changed, left, before)
-    return Changed(0, 0, None)
+    wanted = Filter(**asked, states=tuple(sorted(states)))
+
+    def look(before: int | None) -> tuple[list[int], int | None]:
+        page = browse(queue.database, wanted, before=before, limit=SLICE)
+        return [job.id for job in page.jobs], page.before
+
+    return in_slices(change.before, look, partial(_change, queue, change.action))
 
 
 def _change(queue: Queue, action: str, ids: list[int]) -> int:
-    if not ids:
-        return 0
     if action == "cancel":
-        done = queue.cancel(ids)
-        return len(done) + len(done.asked)
+        return cancelled(queue, ids)
     try:
         return len(queue.retry(ids))
     except JobExistsError:  # the key of one is another's: each for itself

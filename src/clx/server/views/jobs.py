@@ -15,7 +15,7 @@ from clx.db.summary import wanted_by
 from clx.db.works.models import is_work
 from clx.server.answers import Refusal
 from clx.server.guard import BodyGuard, RoleGuard
-from clx.server.views.bulk import Bulk
+from clx.server.views.bulk import Bulk, Change, change_some
 from clx.server.views.logs import Logs, kept_output
 from clx.server.views.sections import Asked, Parts, Section, View
 from clx.server.views.telling import STATES
@@ -113,7 +113,7 @@ def _routes(parts: Parts) -> Sequence[BaseRoute]:
     changes = [Middleware(RoleGuard, role="admin"), Middleware(BodyGuard, largest=10_000)]
     return [
         Route("/jobs/{id:id}/log", Logs(parts).answer, middleware=looks),
-        Route("/jobs/bulk", Bulk(parts).answer, methods=["POST"], middleware=changes),
+        Route("/jobs/bulk", Bulk(parts, Change, change_some).answer, methods=["POST"], middleware=changes),
     ]
 
 

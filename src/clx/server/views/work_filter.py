@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, structs
-from starlette.requests import Request
-from starlette.responses import Response
 
 from clx.db.jobs import Queue
 from clx.db.works.browsing import Filter, browse, work_ids
 from clx.db.works.models import ENDED, STATUSES
-from clx.server.answers import JSON, Refusal
+from clx.server.answers import Refusal
 from clx.server.api.documents import Id
-from clx.server.views.sections import Asked, Parts
+from clx.server.views.bulk import SLICE, Changed, Text, cancelled, in_slices
+from clx.server.views.sections import Asked
 
 LIVE = ("queued", "running")
 STORES = {"buckets": LIVE, "results": ENDED}
 """Where works are → their statuses."""
-_AT_A_TIME = 0.5
-"""Seconds for which one call changes works: others that write wait meanwhile."""
-_SLICE = 200
 _MAY = {"cancel": LIVE, "retry": ("failure", "cancelled"), "delete": STATUSES}
 """What is done → the statuses of works that it can be done to."""
 _NAMES = ("pipeline", "user", "site", "tag", "event", "group", "parent", "text")
-_Text = Annotated[str, Meta(max_length=500, pattern="^[^\\x00]*$")]
 _Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 _LATEST = 253_402_300_799
 
@@ -83,77 +77,52 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     action: Literal["cancel", "retry", "delete"]
     ids: Annotated[list[Id], Meta(max_length=1000)] | None = None
-    pipeline: _Text = ""
-    user: _Text = ""
-    site: _Text = ""
-    tag: _Text = ""
-    event: _Text = ""
-    group: _Text = ""
-    parent: _Text = ""
-    text: _Text = ""
+    pipeline: Text = ""
+    user: Text = ""
+    site: Text = ""
+    tag: Text = ""
+    event: Text = ""
+    group: Text = ""
+    parent: Text = ""
+    text: Text = ""
     statuses: list[Literal["queued", "running", "success", "failure", "cancelled"]] | None = None
     since: _Moment | None = None
     until: _Moment | None = None
     before: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class Changed(msgspec.Struct, frozen=True):
-    """How many works were changed, how many could not be, and where to go on; null when all is done."""
-
-    changed: int
-    left: int
-    before: str | None
-
-
-class Bulk:
-    """What answers the page."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._queue = parts.queue
-        self._threads = parts.threads
-
-    async def answer(self, request: Request) -> Response:
-        """One call."""
-        try:
-            change = msgspec.json.decode(await request.body(), type=Change)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise Refusal(422, f"The change is not possible: {error}.", "Load the page anew.") from None
-        body = change_some if change.ids is None else change_these
-        return JSON(await self._threads.write(partial(body, self._queue, change)))
+def change_works(queue: Queue, change: Change) -> Changed:
+    """Change the works of some jobs, or as many of those that fit as half a second allows."""
+    return change_some(queue, change) if change.ids is None else change_these(queue, change)
 
 
 def change_these(queue: Queue, change: Change) -> Changed:
     """Change the works of some jobs."""
     ids = list(dict.fromkeys(change.ids or ()))
-    done = _change(queue, change.action, ids)
+    done = _change(queue, change.action, ids) if ids else 0
     return Changed(done, len(ids) - done, None)
 
 
 def change_some(queue: Queue, change: Change) -> Changed:
     """Change as many as half a second allows, the newest first."""
-    ends_at = time.monotonic() + _AT_A_TIME
     chosen = STATUSES if change.statuses is None else change.statuses
     statuses = tuple(each for each in _MAY[change.action] if each in chosen)
+    if not statuses:
+        return Changed(0, 0, None)
     aside = ("action", "ids", "statuses", "before")
     asked = {name: value for name, value in structs.asdict(change).items() if name not in aside}
-    before, changed, left = change.before, 0, 0
-    while statuses:
-        page = browse(queue.database, Filter(**asked, statuses=statuses), after=before, limit=_SLICE)
-        done = _change(queue, change.action, [work.job_id for work in page.works])
-        changed += done
-        left += len(page.works) - done
-        before = page.after
-        if before is None or time.monotonic() > ends_at:
-            return Changed(changed, left, before)
-    return Changed(0, 0, None)
+    wanted = Filter(**asked, statuses=statuses)
+
+    def look(after: str | None) -> tuple[list[int], str | None]:
+        page = browse(queue.database, wanted, after=after, limit=SLICE)
+        return [work.job_id for work in page.works], page.after
+
+    return in_slices(change.before, look, partial(_change, queue, change.action))
 
 
 def _change(queue: Queue, action: str, job_ids: list[int]) -> int:
-    if not job_ids:
-        return 0
     if action == "retry":
         return len(queue.retry(job_ids))
     if action == "cancel":
-        done = queue.cancel(job_ids)
-        return len(done) + len(done.asked)
+        return cancelled(queue, job_ids)
     return len(queue.works.delete(work_ids(queue.database, job_ids)))

@@ -17,12 +17,13 @@ from clx.db.works.browsing import Filter, Page, browse
 from clx.db.works.models import LIVE_AND_ENDED, STATUSES, WORK, Found, is_work, label
 from clx.server.answers import Refusal
 from clx.server.guard import BodyGuard, RoleGuard
+from clx.server.views.bulk import Bulk
 from clx.server.views.jobs import bars
 from clx.server.views.logs import kept_output
 from clx.server.views.sections import Asked, Parts, Section, View
 from clx.server.views.telling import in_path, work_address
 from clx.server.views.work_files import File, Files, artifacts_of, files_of, looked_at
-from clx.server.views.work_filter import LIVE, STORES, Bulk, filter_of, store_of
+from clx.server.views.work_filter import LIVE, STORES, Change, change_works, filter_of, store_of
 from clx.settings.problems import shortened
 
 PAGE = 50
@@ -184,7 +185,7 @@ def _routes(parts: Parts) -> Sequence[BaseRoute]:
     changes = [Middleware(RoleGuard, role="admin"), Middleware(BodyGuard, largest=20_000)]
     looks = [Middleware(RoleGuard, role="read"), Middleware(BodyGuard, largest=0)]
     return [
-        Route("/works/bulk", Bulk(parts).answer, methods=["POST"], middleware=changes),
+        Route("/works/bulk", Bulk(parts, Change, change_works).answer, methods=["POST"], middleware=changes),
         Route("/works/file", Files(parts), methods=["GET", "HEAD"], middleware=looks),
     ]
 
