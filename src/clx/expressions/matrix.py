@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from clx.errors import UsageError
-from clx.expressions.language import Scope, Template
+from clx.expressions.language import OPENING, Scope, Template, parse
 from clx.settings.problems import quoted, shortened
 
 WORKS_LIMIT = 100_000
@@ -71,6 +71,19 @@ def range_of(bounds: Sequence[Any], axis: str) -> Range:
     if steps >= WORKS_LIMIT:
         raise MatrixError(f"the range of {axis} holds more than {WORKS_LIMIT} numbers", "Make it smaller.", axis)
     return Range(start, step, steps + 1)
+
+
+def with_templates(value: Any) -> Any:
+    """*value* with templates in place of texts that hold expressions, as :func:`fill` takes it.
+
+    Raises:
+        ExpressionError: an expression is none.
+    """
+    if isinstance(value, str):
+        return parse(value) if OPENING in value else value
+    if isinstance(value, dict):
+        return {name: with_templates(each) for name, each in value.items()}
+    return [with_templates(each) for each in value] if isinstance(value, list) else value
 
 
 def fill(value: Any, scope: Scope) -> Any:

@@ -16,8 +16,8 @@ from clx.db.odd_rows import Reader
 from clx.db.pipelines import statements as sql
 from clx.db.pipelines.models import ENDED, LIVE
 from clx.errors import QueueError, UsageError
-from clx.expressions.language import OPENING, Scope, parse
-from clx.expressions.matrix import axes_of, combinations, size_of
+from clx.expressions.language import Scope
+from clx.expressions.matrix import axes_of, combinations, size_of, with_templates
 from clx.settings.problems import shortened
 
 STATUSES = (*LIVE, *ENDED)
@@ -212,18 +212,10 @@ def assignments(definition: Mapping[str, Any], matrix: Mapping[str, Any], most: 
         most: how many there may be.
     """
     try:
-        axes = axes_of(_parsed(definition.get("matrix") or {}), Scope(matrix))
+        axes = axes_of(with_templates(definition.get("matrix") or {}), Scope(matrix))
         return list(combinations(axes)) if size_of(axes) <= most else []
     except (UsageError, TypeError, ValueError, LookupError, AttributeError):  # made of what other steps have found
         return []
-
-
-def _parsed(value: Any) -> Any:
-    if isinstance(value, str):
-        return parse(value) if OPENING in value else value
-    if isinstance(value, dict):
-        return {name: _parsed(each) for name, each in value.items()}
-    return [_parsed(each) for each in value] if isinstance(value, list) else value
 
 
 def grid(values: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> Grid | None:

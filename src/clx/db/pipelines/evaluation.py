@@ -11,8 +11,8 @@ from clx.db.transaction import Transaction
 from clx.db.works.fields import checked
 from clx.db.works.models import Document
 from clx.errors import UsageError
-from clx.expressions.language import OPENING, Scope, parse, parse_condition
-from clx.expressions.matrix import axes_of, combinations, fill
+from clx.expressions.language import Scope, parse_condition
+from clx.expressions.matrix import axes_of, combinations, fill, with_templates
 
 if TYPE_CHECKING:
     from clx.db.pipelines.advancing import Step
@@ -99,8 +99,8 @@ def combined(definition: Mapping[str, Any], scope: Scope) -> Iterator[Document]:
         MatrixError: the matrix has become something else, or too many combinations.
         UsageError: a field cannot be what it became.
     """
-    axes = axes_of(_parsed(definition["axes"]), scope)
-    fields = _parsed(definition["fields"])
+    axes = axes_of(with_templates(definition["axes"]), scope)
+    fields = with_templates(definition["fields"])
     for values in combinations(axes):
         inner = Scope({**scope.matrix, **values}, scope.steps)
         yield {**definition["work"], **{name: _kept(name, fill(value, inner)) for name, value in fields.items()}}
@@ -112,15 +112,6 @@ def _kept(name: str, value: Any) -> Any:
         return _listed(name, checked(name, fitted(name, value)))
     except UsageError as error:
         raise UsageError(f"{error.fact} {error.next_step}", "Correct the pipeline.") from None
-
-
-def _parsed(value: Any) -> Any:
-    """*value* with templates in place of texts that hold expressions."""
-    if isinstance(value, str):
-        return parse(value) if OPENING in value else value
-    if isinstance(value, dict):
-        return {name: _parsed(each) for name, each in value.items()}
-    return [_parsed(each) for each in value] if isinstance(value, list) else value
 
 
 def _listed(name: str, value: Any) -> Any:
