@@ -17,6 +17,7 @@ from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
 from clx.serving.shelf import Shelf
+from clx.serving.tasks import Tasks
 from clx.serving.tensors import Tensor
 
 ASIDE = 64 << 10
@@ -42,7 +43,7 @@ class Api:
         self._catalogue = catalogue
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self.draining = False
 
     def handle(self, request: Request, reply: Reply) -> Withdraw | None:
@@ -218,9 +219,7 @@ class Api:
                 doing.close()
                 raise
 
-        task = asyncio.get_running_loop().create_task(do())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.begin(do())
 
 
 def _no_such_path(request: Request) -> Refusal:

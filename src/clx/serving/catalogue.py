@@ -14,6 +14,7 @@ from clx.serving.budget import BUSY, LOADING, WARM, Budget, Held
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.served import Served
+from clx.serving.tasks import Tasks
 
 _LOOK = 0.05
 """Seconds between two looks whether a version that was replaced has requests left."""
@@ -37,7 +38,7 @@ class Catalogue:
         self._models: dict[str, Served] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._wanted: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._models.values())
@@ -179,9 +180,7 @@ class Catalogue:
         self._models.pop(name, None)
 
     def _retire(self, old: Served) -> None:
-        task = asyncio.get_running_loop().create_task(self._end(old))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.begin(self._end(old))
 
     async def _end(self, old: Served) -> None:
         """Give up a version once nobody waits for it any more."""

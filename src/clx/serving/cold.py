@@ -18,6 +18,7 @@ from clx.serving.controller import Controller, Result
 from clx.serving.failures import Refusal
 from clx.serving.protocol import Inference
 from clx.serving.served import Served
+from clx.serving.tasks import Tasks
 
 MOST_HELD = 1_000
 """Requests that are held at a time, of all models."""
@@ -55,7 +56,7 @@ class Cold:
         self._catalogue = catalogue
         self._loads: dict[str, _Load] = {}  # by name, in the order in which they are done
         self._count = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def holds(self, model: Served) -> bool:
         """Whether a request of *model* is to be brought here: it is cold, or being loaded for others."""
@@ -82,11 +83,8 @@ class Cold:
         load = self._loads.get(model.name)
         if load is None:
             load = self._loads[model.name] = _Load(load_estimate(model.load_ns, model.size), now)
-            task = asyncio.get_running_loop().create_task(self._load(model.name, load))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        timeout = asked.timeout or model.timeout
-        deadline = arrived + timeout * 1000 if timeout else 0
+            self._tasks.begin(self._load(model.name, load))
+        deadline = model.deadline(asked, arrived)
         ready = self._ready(now, load)
         if deadline and ready + model.run_ns > deadline:
             result(_come_again(model, "it is cold, and being loaded; that is not done by the deadline", ready - now))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic_ns, time_ns
-from typing import Any, cast
+from typing import cast
 
 from clx.serving.estimates import WARM_UPS
 from clx.serving.failures import Refusal
@@ -38,6 +38,7 @@ from clx.serving.protocol import Inference
 from clx.serving.remote import digest_of, piece_of
 from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
 from clx.serving.served import Served, joined, split
+from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
 from clx.serving.tensors import Tensor
 
@@ -86,7 +87,7 @@ class Controller:
         self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
         self._warmed: dict[int, tuple[str, int]] = {}  # by worker: of what model and size it was asked for some
         self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     # -- workers --------------------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class Controller:
             case LoadFailed(model=name, text=text):
                 self._failed_to_load(executor, name, text)
             case Wanted():
-                self._later(self._send_piece(executor, message))
+                self._tasks.begin(self._send_piece(executor, message))
             case Hello(pid=pid):
                 self.links[executor].pid = pid
             case _:
@@ -176,7 +177,7 @@ class Controller:
                 options = {"callable": model.callable} if model.callable else {}
                 link.send(Load(model.key, model.below or model.path, model.largest, options))
             else:
-                self._later(self._load_by_digest(executor, model))
+                self._tasks.begin(self._load_by_digest(executor, model))
         return told
 
     async def _load_by_digest(self, executor: int, model: Served) -> None:
@@ -195,11 +196,6 @@ class Controller:
         data = await asyncio.to_thread(piece_of, model.path, wanted.at) if model is not None and known else b""
         if executor in self.links:
             self.links[executor].send(Piece(wanted.model, wanted.at), [data])
-
-    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def drop(self, key: str) -> None:
         """Have no worker hold a model any more; what waits for it is refused, also who waits for it to be loaded."""
@@ -336,12 +332,11 @@ class Controller:
         self._number += 1
         model.numbers.offered += 1
         model.asked = arrived
-        timeout = asked.timeout or model.timeout
         ticket = _Pending(
             self._number,
             model.key,
             arrived,
-            arrived + timeout * 1000 if timeout else 0,
+            model.deadline(asked, arrived),
             asked.priority or 3,
             rows,
             kind,

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Coroutine
-from typing import Any
 
 from clx.db.serving.table import BELL
 from clx.db.wait import SLOW_BEAT, Bells
@@ -15,6 +13,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.failures import Refusal
 from clx.serving.served import Served
 from clx.serving.shelf import TableShelf
+from clx.serving.tasks import Tasks
 
 _log = logging.getLogger("clx.serving")
 
@@ -30,7 +29,7 @@ class Following:
     def __init__(self, shelf: TableShelf, catalogue: Catalogue) -> None:
         self._shelf = shelf
         self._catalogue = catalogue
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._seen = -1
         self._woken = asyncio.Event()
         self._bells: Bells | None = None
@@ -75,7 +74,7 @@ class Following:
             names = {*wanted, *(each.name for each in self._catalogue)}
             for name in sorted(names, key=lambda name: (name not in wanted or wanted[name].residence != "warm", name)):
                 if self._differs(name, wanted.get(name)):
-                    self._later(self._follow(name))
+                    self._tasks.begin(self._follow(name))
         await self._shelf.tell(list(self._catalogue))
 
     def _differs(self, name: str, model: Served | None) -> bool:
@@ -112,8 +111,3 @@ class Following:
             with contextlib.suppress(Refusal):
                 model.state, model.reason = "failed", refusal.text
                 await self._shelf.tell([model])
-
-    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

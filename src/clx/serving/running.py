@@ -10,10 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from time import monotonic
-from typing import Any
 
 from clx.db.identity import process_identity
 from clx.serving.api import Api
@@ -25,6 +24,7 @@ from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
+from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
 
 LOOK = 1.0
@@ -74,7 +74,7 @@ class Server:
         self._token = token
         self._tell = tell
         self._open = Connections()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._ended = asyncio.Event()
 
     @property
@@ -101,7 +101,7 @@ class Server:
             await self._start(executor)
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
-            self._later(self._join(executor))
+            self._tasks.begin(self._join(executor))
         at = listening.sockets[0].getsockname()[1]
         await self._resume_phase()
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
@@ -121,7 +121,7 @@ class Server:
 
         def told(phase: Phase) -> None:
             self._tell(f"Phase: {phase}.")
-            self._later(self._shelf.ask(lambda: table.set("phase", phase)))
+            self._tasks.begin(self._shelf.ask(lambda: table.set("phase", phase)))
 
         before = await self._shelf.ask(lambda: table.setting("phase"))
         if self._has_phases:
@@ -172,9 +172,9 @@ class Server:
             return
         if executor in self._remote:
             self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
-            self._later(self._join(executor))
+            self._tasks.begin(self._join(executor))
         else:
-            self._later(self._replace(executor))
+            self._tasks.begin(self._replace(executor))
 
     async def _join(self, executor: int) -> None:
         """Have a worker of another machine as soon as it is there."""
@@ -210,11 +210,6 @@ class Server:
                     started.kill()
                 elif executor in self._controller.links:  # its own machine ends it
                     self._controller.links[executor].close()
-
-    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _end(self, listening: asyncio.AbstractServer) -> None:
         self._api.draining = True

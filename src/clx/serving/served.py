@@ -114,6 +114,11 @@ class Served:
         """What can change without loading it anew is as in *other*, which is the same model."""
         self.timeout, self.residence = other.timeout, other.residence
 
+    def deadline(self, asked: Inference, arrived: int) -> int:
+        """When a request has to be answered that *arrived* then, nanoseconds (monotonic); 0: whenever."""
+        timeout = asked.timeout or self.timeout
+        return arrived + timeout * 1000 if timeout else 0
+
     def check(self, asked: Inference) -> tuple[int, Hashable]:
         """How many rows a request has, and what has to be equal in requests that run together.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 
 from clx.serving.handshake import Unmet, keep_alive, receive
+from clx.serving.tasks import Tasks
 
 LOOK = 0.2
 """Seconds between two looks at whether controller and worker are still there."""
@@ -46,7 +47,7 @@ class Listener:
         self._tell = tell
         self._workers = 0
         self._strangers = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def run(self, listening: socket.socket) -> None:
         """Wait until SIGTERM or Ctrl-C; then all workers end."""
@@ -72,9 +73,7 @@ class Listener:
             if self._strangers >= MOST_STRANGERS:
                 link.close()
                 continue
-            task = loop.create_task(self._serve(link, address[0]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.begin(self._serve(link, address[0]))
 
     async def _serve(self, link: socket.socket, who: str) -> None:
         with link:
