@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def run(here: Here, flow: Flow, day: date | None, count: int | None, local: bool, verbose: bool) -> Output:
     """Run the flow for a day.
 
-    What has not changed since it last ran is not done again. Workers are started for it, and end with it, unless some of this table have the flow already. While somebody runs
-    the same day, this run joins that one.
+    What has not changed since it last ran is not done again. Workers are started for it, and end with it, unless some
+    of this table have the flow already. While somebody runs the same day, this run joins that one.
 
     \b
     Examples:
