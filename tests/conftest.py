@@ -183,13 +183,9 @@ def _asks_a_server(item: pytest.Item) -> bool:
 
 def _asks_an_engine(item: pytest.Item, path: Path) -> bool:
     """Whether a test looks into the container engine, where it may find what is its own only."""
-    call = getattr(item, "callspec", None)
-    mode = call.params.get("mode") if call is not None else None
-    return (
-        mode == "docker"
-        or "engine" in getattr(item, "fixturenames", ())
-        or path.is_relative_to("workers/executors/docker")
-    )
+    call, asked = getattr(item, "callspec", None), getattr(item, "fixturenames", ())
+    is_inside = "scene" in asked and call is not None and call.params.get("mode") == "docker"
+    return is_inside or "engine" in asked or path.is_relative_to("workers/executors/docker")
 
 
 def is_below(path: Path, places: tuple[str, ...]) -> bool:
