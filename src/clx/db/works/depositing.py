@@ -62,6 +62,8 @@ def deposit(tx: Transaction, works: Sequence[New], apart: Collection[str] = ()) 
     Raises:
         QueueError: a work has an id that is taken.
     """
+    if len(works) == 1 and works[0].key is None and works[0].document.get("id") is not None:
+        return [_deposit_one(tx, works[0])]
     known = _known(tx, works, apart) | _known_by_id(tx, works)
     new = [each for index, each in enumerate(works) if index not in known]
     ids = [_id(tx, each) for each in new]
@@ -70,6 +72,22 @@ def deposit(tx: Transaction, works: Sequence[New], apart: Collection[str] = ()) 
     tx.bells.update(each.fields.type for each in new)
     fresh = iter(ids)
     return [known[index] if index in known else next(fresh) for index in range(len(works))]
+
+
+def _deposit_one(tx: Transaction, work: New) -> str:
+    """Queue a work that has an id, as each has that a program deposits by itself: nothing is done that many need."""
+    fields, work_id = work.fields, str(work.document["id"])
+    found = tx.execute(sql.KNOWN_BY_ID, (work_id,)).fetchone()
+    if found is not None:
+        if tuple(found[1:]) != (fields.pipeline, fields.creation):
+            raise _taken(work_id)
+        return work_id
+    job_id = tx.insert(jobs.INSERT, job_row(fields, work_id, tx.now))
+    tx.execute(sql.WORK, _row(work, work_id, job_id, tx.now, 1))
+    if fields.labels:
+        tx.enter_many(sql.LABEL, [(job_id, kind, value) for kind, value in sorted(fields.labels)])
+    tx.bells.add(fields.type)
+    return work_id
 
 
 def _known(tx: Transaction, works: Sequence[New], apart: Collection[str]) -> dict[int, str]:

@@ -83,9 +83,10 @@ class Works:
         Raises:
             QueueError: names a field that is not possible; or a work has an id that is taken.
         """
-        new = [
-            each._replace(key=None) if index in anew else each for index, each in enumerate(new_works(list(documents)))
-        ]
+        new = new_works(list(documents))
+        for index in anew:
+            if 0 <= index < len(new):
+                new[index] = new[index]._replace(key=None)
         ids: list[str] = []
         others = set(apart)
         for first in range(0, len(new), _AT_ONCE):
