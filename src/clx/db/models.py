@@ -20,12 +20,10 @@ from clx.db.statements import COLUMNS, NO_TIME
 from clx.db.validation import (
     SMALL,
     check_backoff,
-    check_names,
     check_new_job,
-    check_syntax,
     check_text,
     in_milliseconds,
-    is_finite,
+    is_told,
     storable,
 )
 from clx.errors import ClxError, JobCancelledError, JobFailedError, JobTimeoutError, QueueError, UnknownJobError
@@ -93,18 +91,6 @@ def as_told(value: Any) -> Any:
     return decode(encode(value))
 
 
-def _is_told(value: Any, encoded: bytes) -> bool:
-    """Whether all numbers of a value are finite, the names of which and what is JSON already can be read.
-
-    Raises:
-        QueueError, ValueError, msgspec.MsgspecError: these cannot.
-    """
-    if check_names(value):
-        check_syntax(encoded)
-    # NaN becomes null: worth a look only where there is one
-    return b"null" not in encoded or isinstance(value, msgspec.Raw | None) or is_finite(value)
-
-
 def encode(value: Any) -> str:
     """JSON text as the tables keep it; what is JSON already (:class:`msgspec.Raw`) as it is.
 
@@ -117,7 +103,7 @@ def encode(value: Any) -> str:
     try:
         encoded = _encode(value)
         # what reads as the same has no odd names and no NaN, as nearly always: these cost five times as much
-        finite = bool(decode(encoded) == value) or _is_told(value, encoded)
+        finite = bool(decode(encoded) == value) or is_told(value, encoded)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise QueueError(f"JSON cannot say this: {error}.", _WAYS) from error
     if not finite:
