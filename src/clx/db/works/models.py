@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from clx.db.models import decode, decode_or_show, encode, told_or_shown
@@ -188,7 +189,7 @@ def _flag(document: Mapping[str, Any], name: str) -> int:
 
 def _names_digest(text: str) -> bool:
     """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, so only those are tried."""
-    for number, tried in enumerate(text[63::64], 1):
+    for number, tried in enumerate(islice(text, 63, None, 64), 1):
         if tried in _HEX:
             place = 64 * number - 1
             before, behind = text[place - 63 : place], text[place : place + 64]
