@@ -100,6 +100,16 @@ def test_pages_as_large_as_they_are_wanted(works: RemoteWorks, queue: Queue, mon
     assert works.find(Search(order="deposit", limit=5, after=some.after)).works == everything.works[4:]
 
 
+def test_works_that_are_alike_are_as_many_as_there_are_in_however_many_parts_they_are_sent(
+    works: RemoteWorks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clx.remote.works._AT_ONCE", 2)
+    alike, other = {"pipeline": "p", "creation": 7.0}, {"pipeline": "q", "creation": 7.0}
+    ids = works.deposit([alike, other, alike, alike, other])
+    assert len(set(ids)) == 5
+    assert works.deposit([alike, other, alike, alike, other]) == ids
+
+
 def test_a_deposit_whose_answer_was_lost_is_made_once(works: RemoteWorks, queue: Queue) -> None:
     works.buckets()  # it has answered: it is worth asking again
     loses = Loses(works, "/works", 2)

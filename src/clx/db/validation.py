@@ -423,6 +423,18 @@ def check_syntax(encoded: bytes) -> None:
     _check(encoded)
 
 
+def is_told(value: Any, encoded: bytes) -> bool:
+    """Whether all numbers of a value are finite, the names of which and what is JSON already can be read.
+
+    Raises:
+        QueueError, ValueError, msgspec.MsgspecError: these cannot.
+    """
+    if check_names(value):
+        check_syntax(encoded)
+    # NaN becomes null: worth a look only where there is one
+    return b"null" not in encoded or isinstance(value, msgspec.Raw | None) or is_finite(value)
+
+
 def check_text(encoded: bytes) -> None:
     """Hold a JSON text of more than :data:`SMALL` bytes to what everybody can read and every row can take.
 

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -160,9 +161,19 @@ class RemoteWorks:
     def deposit(self, documents: Iterable[Document]) -> list[str]:
         """As :meth:`clx.db.works.table.Works.deposit`; works with an id or a creation are sent again by themselves."""
         ids: list[str] = []
-        for part in _parts(documents):
+        made: dict[str, list[str]] = defaultdict(list)  # by what tells works apart that have no ids
+        parts = list(_parts(documents))
+        for part in parts:
             again = all(each.get("id") is not None or each.get("creation") is not None for each in part)
-            ids += self._call("POST", "/works", _Ids, again=again, body={"works": part}).ids
+            body: dict[str, Any] = {"works": part}
+            known = [_known_by(each) for each in part] if len(parts) > 1 else []
+            if apart := [work_id for key in dict.fromkeys(known) for work_id in made.get(key, ())]:
+                body["apart"] = apart
+            found = self._call("POST", "/works", _Ids, again=again, body=body).ids
+            for key, work_id in zip(known, found, strict=False):
+                if key:
+                    made[key].append(work_id)
+            ids += found
         return ids
 
     def withdraw(self, asked: Asked, *, wait: float = 0.0, lease: float | None = None) -> Document | None:
@@ -406,6 +417,13 @@ def _condition(asked: Condition) -> dict[str, Any]:
 def _slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for first in range(0, len(values), _AT_ONCE):
         yield values[first : first + _AT_ONCE]
+
+
+def _known_by(document: Document) -> str:
+    """What tells a work without an id from others; nothing does where it has no creation either, nor one with an id."""
+    if document.get("id") is not None or document.get("creation") is None:
+        return ""
+    return encode([document.get(name) for name in ("pipeline", "creation", "user", "parameters")])
 
 
 def _parts(documents: Iterable[Document]) -> Iterator[list[Document]]:

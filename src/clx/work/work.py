@@ -16,10 +16,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from clx.db.models import decode
-from clx.db.works.fields import ALIASES, FIELDS, checked, known
+from clx.db.works.fields import ALIASES, FIELDS, all_checked, checked, known
 from clx.db.works.models import new_id
 from clx.db.works.searching import Search, conditions
 from clx.db.works.withdrawing import Asked
@@ -35,6 +36,9 @@ _PAGE = 500
 _TOLD_BY_ITS_PROGRAM = frozenset({"creation", "path", "tags", "group", "user", "site"})
 """What a stored Work that does not tell it does not get from the process that reads it."""
 _USUAL = {name: None if name in _TOLD_BY_ITS_PROGRAM else field.usual() for name, field in FIELDS.items()}
+_NEVER_NONE = tuple(name for name, value in _USUAL.items() if value is not None)
+_never_none = itemgetter(*_NEVER_NONE)
+_TELL = {name: FIELDS[name].usual for name in _TOLD_BY_ITS_PROGRAM}
 _NEVER_CHANGED = frozenset({str, int, float, bool, type(None)})
 
 
@@ -57,14 +61,13 @@ class Work:
     _own: ClassVar[frozenset[str]] = frozenset({"_where", "_values"})
 
     def __init__(self, pipeline: str, *, where: Where = None, **fields: Any) -> None:
-        object.__setattr__(self, "_where", where)
         given = {"pipeline": pipeline}
         for name, value in fields.items():
-            field = known(name)
+            field = name if name in FIELDS else known(name)
             if field in given:
                 raise UsageError(f"The {field} of a work is given twice.", f"It is called {name} as well.")
             given[field] = value
-        self._values = _complete(given)
+        self._keep(_complete(given), where)
 
     # -- fields ---------------------------------------------------------------------------------------
 
@@ -131,8 +134,7 @@ class Work:
             raise UsageError("A work needs a pipeline.", 'Write {"pipeline": "name"}.')
         usual = {name for name, value in given.items() if value is None and FIELDS[name].usual() is not None}
         made = cls.__new__(cls)
-        object.__setattr__(made, "_where", where)
-        made._values = _complete({name: value for name, value in given.items() if name not in usual})
+        made._keep(_complete({name: value for name, value in given.items() if name not in usual}), where)
         return made
 
     @classmethod
@@ -174,18 +176,21 @@ class Work:
             UsageError: it was deposited before.
             DatabaseError, ServerError: where it is to lie cannot be used.
         """
-        if self.status != "created" and self._values["id"] is not None:
-            raise UsageError(f"The work {self.id} was deposited before.", "Make another Work, or use retry().")
-        given = self._values["id"]
-        self._values = {**self._values, "id": given or new_id(round(time.time() * 1000))}
+        values = self._values
+        given = values["id"]
+        if given is not None and values["status"] != "created":
+            raise UsageError(f"The work {given} was deposited before.", "Make another Work, or use retry().")
+        if given is None:
+            values = {**values, "id": new_id(time.time_ns() // 1_000_000)}
+            self._keep(values, self._where)
         try:
-            ids = self._store().deposit([self.payload])
+            ids = store(self._where).deposit([values])  # which only reads it, and no other has this mapping
         except (DatabaseError, ServerError):
             raise  # it may be there: who deposits it again does so by the same id
         except BaseException:
-            self._values = {**self._values, "id": given}
+            self._keep({**values, "id": given}, self._where)
             raise
-        self._values = {**self._values, "id": ids[0], "status": "queued", "attempt": 0}
+        self._keep({**values, "id": ids[0], "status": "queued", "attempt": 0}, self._where)
         return ids if return_ids else True
 
     @classmethod
@@ -342,6 +347,10 @@ class Work:
 
     # -- within ---------------------------------------------------------------------------------------
 
+    def _keep(self, values: dict[str, Any], where: Where) -> None:
+        kept = self.__dict__  # past __setattr__, which is for fields
+        kept["_where"], kept["_values"] = where, values
+
     def _store(self) -> Any:
         return store(self._where)
 
@@ -375,10 +384,12 @@ class Work:
     def _found(cls, document: Mapping[str, Any], where: Where) -> Self:
         """A Work as it is stored; what is in it that no Work of this version has is shown as it is."""
         made = cls.__new__(cls)
-        object.__setattr__(made, "_where", where)
-        values = dict(_USUAL)
-        values.update({name: value for name, value in document.items() if value is not None and name in values})
-        made._values = values
+        values = {**_USUAL, **document}
+        if len(values) > len(_USUAL):
+            values = {name: values[name] for name in _USUAL}
+        if None in _never_none(values):
+            values.update((name, _USUAL[name]) for name in _NEVER_NONE if values[name] is None)
+        made._keep(values, where)
         return made
 
 
@@ -397,12 +408,11 @@ def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: names the field that cannot be that.
     """
-    values = dict(_USUAL)
-    for name in _TOLD_BY_ITS_PROGRAM:
+    values = _USUAL.copy()
+    for name, usual in _TELL.items():
         if name not in given:
-            values[name] = FIELDS[name].usual()
-    for name, value in given.items():
-        values[name] = checked(name, value)
+            values[name] = usual()
+    values.update(all_checked(given))
     _check_together(values)
     return values
 

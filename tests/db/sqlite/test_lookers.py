@@ -381,18 +381,18 @@ def test_what_is_changed_after_a_file_was_taken_away_is_not_acknowledged(tmp_pat
 def test_the_log_is_copied_back_and_stays_short(tmp_path: Path) -> None:
     log = tmp_path / "jobs.db-wal"
     with Queue.open(tmp_path / "jobs.db") as queue:
-        for _ in range(12):
+        for _ in range(40):
             queue.enqueue_many([NewJob("t", {"text": "x" * 2000}) for _ in range(500)])
         assert log.stat().st_size <= 2 * checkpoint.LOG
 
         reader = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute(_COUNT).fetchone()
-        for _ in range(12):
+        for _ in range(40):
             queue.enqueue_many([NewJob("t", {"text": "x" * 2000}) for _ in range(500)])
         assert log.stat().st_size > 2 * checkpoint.LOG  # what a reader may still need is kept
         reader.close()
-        for _ in range(4):
+        for _ in range(12):
             queue.enqueue_many([NewJob("t", {"text": "x" * 2000}) for _ in range(500)])
         assert log.stat().st_size <= 2 * checkpoint.LOG
 

@@ -205,6 +205,18 @@ def test_the_same_deposit_again_is_the_same_work(queue: Queue) -> None:
     assert late[0] not in first
 
 
+def test_works_that_are_alike_are_as_many_as_there_are_in_however_many_transactions_they_go_in(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clx.db.works.table._AT_ONCE", 2)
+    told, other = document(creation=1.25), document("q", creation=1.25)
+    made = deposit(queue, told, told, other, told, told, other)
+    assert len(set(made)) == 6
+    assert deposit(queue, told, told, other, told, told, other) == made
+    assert len(set(deposit(queue, *[told] * 7))) == 7
+    assert queue.works.status()["queued"] == 9
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

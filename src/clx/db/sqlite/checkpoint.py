@@ -17,8 +17,9 @@ from typing import Any
 from clx.db.sqlite.driver import GUARDS_RESETS, driver
 from clx.db.sqlite.thread_connection import Held
 
-PAGES = 1000
-"""Pages of the log above which it is copied back: SQLite's own measure."""
+PAGES = 4000
+"""Pages of the log above which it is copied back: four times SQLite's own measure. Each time the disk is waited for,
+and pages that were written often are copied once."""
 LOG = PAGES * 4096
 """The same in bytes of the file, which tells of the others' pages too."""
 LEFT = 2 * LOG
@@ -31,8 +32,7 @@ _EVERY = 100
 def prepare(connection: Any) -> None:
     """See that a new *connection* keeps the log short, and makes no checkpoints where they must be guarded."""
     connection.execute(f"PRAGMA journal_size_limit = {LEFT}")
-    if GUARDS_RESETS:
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if GUARDS_RESETS else PAGES}")
 
 
 class Checkpointer:

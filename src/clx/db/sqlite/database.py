@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -348,7 +349,7 @@ class SqliteDatabase(Hasty):
             raise DatabaseError(f"{self.path} was opened readonly.", "Open it without readonly=True to write to it.")
         begun = time.monotonic()
         try:
-            return self._patiently(seconds, lambda: self._transaction(name, body, begun))
+            return self._patiently(seconds, partial(self._transaction, name, body, begun))
         except UNBOUND as error:
             raise not_taken(error) from error
         except driver.Error as error:

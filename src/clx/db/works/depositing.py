@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from clx.db import statements as jobs
@@ -53,13 +53,18 @@ def new_works(documents: Sequence[Document]) -> list[New]:
     return found
 
 
-def deposit(tx: Transaction, works: Sequence[New]) -> list[str]:
+def deposit(tx: Transaction, works: Sequence[New], apart: Collection[str] = ()) -> list[str]:
     """Queue works; returns their ids, those of before for what has come in before.
+
+    Args:
+        apart: ids of works that are others, though alike: those of earlier parts of the same call.
 
     Raises:
         QueueError: a work has an id that is taken.
     """
-    known = _known(tx, works) | _known_by_id(tx, works)
+    if len(works) == 1 and works[0].key is None and works[0].document.get("id") is not None:
+        return [_deposit_one(tx, works[0])]
+    known = _known(tx, works, apart) | _known_by_id(tx, works)
     new = [each for index, each in enumerate(works) if index not in known]
     ids = [_id(tx, each) for each in new]
     job_ids = _enter_jobs(tx, new, ids)
@@ -69,7 +74,23 @@ def deposit(tx: Transaction, works: Sequence[New]) -> list[str]:
     return [known[index] if index in known else next(fresh) for index in range(len(works))]
 
 
-def _known(tx: Transaction, works: Sequence[New]) -> dict[int, str]:
+def _deposit_one(tx: Transaction, work: New) -> str:
+    """Queue a work that has an id, as each has that a program deposits by itself: nothing is done that many need."""
+    fields, work_id = work.fields, str(work.document["id"])
+    found = tx.execute(sql.KNOWN_BY_ID, (work_id,)).fetchone()
+    if found is not None:
+        if tuple(found[1:]) != (fields.pipeline, fields.creation):
+            raise _taken(work_id)
+        return work_id
+    job_id = tx.insert(jobs.INSERT, job_row(fields, work_id, tx.now))
+    tx.execute(sql.WORK, _row(work, work_id, job_id, tx.now, 1))
+    if fields.labels:
+        tx.enter_many(sql.LABEL, [(job_id, kind, value) for kind, value in sorted(fields.labels)])
+    tx.bells.add(fields.type)
+    return work_id
+
+
+def _known(tx: Transaction, works: Sequence[New], apart: Collection[str]) -> dict[int, str]:
     """Which of *works* have come in a moment before, as often as they have: the same twice in one call are two."""
     keys = [each.key for each in works]
     if not any(keys):
@@ -84,7 +105,8 @@ def _known(tx: Transaction, works: Sequence[New]) -> dict[int, str]:
         rows = tx.execute(tx.sql.created_at, {"moments": encode(moments), "since": since}).fetchall()
     there: dict[Key | None, list[str]] = {}
     for work_id, creation, pipeline, owner, text in rows:
-        there.setdefault(Key(creation, pipeline, owner, parameters_in(text)), []).append(work_id)
+        if work_id not in apart:
+            there.setdefault(Key(creation, pipeline, owner, parameters_in(text)), []).append(work_id)
     return {index: there[key].pop(0) for index, key in enumerate(keys) if there and there.get(key)}
 
 

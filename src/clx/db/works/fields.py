@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from clx.db.models import decode, encode
+from clx.db.models import as_told
 from clx.db.validation import is_text
 from clx.errors import QueueError, UsageError
 from clx.settings.problems import did_you_mean, shortened
@@ -18,6 +18,9 @@ from clx.settings.problems import did_you_mean, shortened
 LONGEST_TIMEOUT = 259_200
 """Seconds: three days."""
 STATUSES = ("created", "queued", "running", "success", "failure", "cancelled")
+
+
+_TEXTS = frozenset({str})
 
 
 class Field(NamedTuple):
@@ -75,7 +78,7 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 
 def _texts(value: Any) -> list[str]:
-    if value.__class__ is list and all(each.__class__ is str for each in value):  # as nearly always
+    if value.__class__ is list and _TEXTS.issuperset(map(type, value)):  # as nearly always
         return list(dict.fromkeys(map(_text, value)))
     given = [value] if isinstance(value, str | os.PathLike) else value
     if not isinstance(given, Sequence | set | frozenset) or isinstance(given, bytes):
@@ -85,6 +88,8 @@ def _texts(value: Any) -> list[str]:
 
 
 def _events(value: Any) -> list[int]:
+    if value.__class__ is int:
+        return [value]
     given = [value] if isinstance(value, int) else value
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise ValueError("a whole number, or a list of whole numbers")  # noqa: TRY004
@@ -99,16 +104,17 @@ def _group(value: Any) -> str | list[str]:
 
 def _json(value: Any) -> Any:
     try:
-        return decode(encode(value))
+        return as_told(value)
     except QueueError as error:
         raise ValueError(f"what JSON can say ({error.fact})") from None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+    is_usual = value.__class__ is dict and _TEXTS.issuperset(map(type, value))
+    if not is_usual and not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
         raise ValueError("a mapping with names as texts")
-    found = _json(value)
-    return dict(found)
+    found: dict[str, Any] = _json(value)
+    return found
 
 
 def results(value: Any) -> dict[str, Any]:
@@ -146,8 +152,18 @@ def _nothing() -> None:
     return None
 
 
+def _variable(name: str, usual: str | None = None) -> Callable[[], str | None]:
+    """What looks for a variable of this process, and is cheap where there is none: each Work asks for some."""
+    known = getattr(os.environ, "_data", os.environ)
+    key = os.environ.encodekey(name) if known is not os.environ else name
+    return lambda: (os.environ.get(name) or usual) if key in known else usual
+
+
+_LOGNAME, _WORK_TAGS = _variable("LOGNAME"), _variable("WORK_TAGS")
+
+
 def _user() -> str:
-    return os.environ.get("LOGNAME") or _login()
+    return _LOGNAME() or _login()
 
 
 @cache
@@ -157,13 +173,9 @@ def _login() -> str:
     return "unknown"
 
 
-def _variable(name: str, usual: str | None) -> Callable[[], str | None]:
-    return lambda: os.environ.get(name) or usual
-
-
 def _tags() -> list[str] | None:
-    said = [each.strip() for each in os.environ.get("WORK_TAGS", "").split(",")]
-    return [each for each in said if each] or None
+    said = _WORK_TAGS()
+    return None if said is None else [each for part in said.split(",") if (each := part.strip())] or None
 
 
 def _usual(value: Any) -> Callable[[], Any]:
@@ -205,6 +217,7 @@ _FIELDS: dict[str, Field] = {
 }
 FIELDS = _FIELDS
 """Every field by name, in the order of a payload."""
+_CHECKS = {name: field.check for name, field in _FIELDS.items()}
 ALIASES = {"tag": "tags", "events": "event", "groups": "group"}
 """What some fields are called as well."""
 
@@ -227,7 +240,19 @@ def checked(name: str, value: Any) -> Any:
     Raises:
         UsageError: names the field, and what it may be.
     """
-    try:
-        return FIELDS[name].check(value)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"The {name} of a work cannot be {shortened(repr(value))}.", f"It is {error}.") from None
+    return all_checked({name: value})[name]
+
+
+def all_checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of values, by the names of their fields.
+
+    Raises:
+        UsageError: names the first field that cannot be that, and what it may be.
+    """
+    kept = {}
+    for name, value in given.items():
+        try:
+            kept[name] = _CHECKS[name](value)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"The {name} of a work cannot be {shortened(repr(value))}.", f"It is {error}.") from None
+    return kept

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from clx.db.models import decode_or_show, encode, told_or_shown
+from clx.db.models import decode, decode_or_show, encode, told_or_shown
 from clx.db.statements import NO_TIME
 from clx.db.validation import is_text
 from clx.errors import QueueError
@@ -73,7 +74,7 @@ class Ids:
                 self._count += 1
                 if self._count == 65536:
                     self._tick, self._count = min(self._tick + 1, _LAST_TICK), 0
-            return f"{self._tick:012x}{self._count:04x}{secrets.token_hex(4)}"
+            return f"{self._tick:012x}{self._count:04x}{os.urandom(4).hex()}"
 
 
 new_id = Ids().next
@@ -109,6 +110,9 @@ class Fields(NamedTuple):
 
 def _whole(document: Mapping[str, Any], name: str, usual: int, lowest: int, highest: int) -> int:
     value = document.get(name)
+    if value.__class__ is int and lowest <= value <= highest:  # as nearly always
+        whole: int = value
+        return whole
     if value is None:
         return usual
     if isinstance(value, float) and value.is_integer():
@@ -120,6 +124,9 @@ def _whole(document: Mapping[str, Any], name: str, usual: int, lowest: int, high
 
 def _text(document: Mapping[str, Any], name: str, usual: str | None) -> str:
     value = document.get(name)
+    if value.__class__ is str and value and value.isascii() and "\0" not in value:  # as nearly always
+        text: str = value
+        return text
     if value is None and usual is not None:
         return usual
     if not is_text(value) or not value:
@@ -135,6 +142,8 @@ def microseconds(name: str, seconds: Any) -> int | None:
     """
     if seconds is None:
         return None
+    if seconds.__class__ is float and 0.0 <= seconds <= _LATEST:  # as nearly always
+        return round(seconds * 1_000_000)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LATEST:
         raise _wrong(name, seconds, "seconds since 1970, a number")
     return round(seconds * 1_000_000)
@@ -147,7 +156,9 @@ def _wrong(name: str, value: Any, allowed: str) -> QueueError:
 def _labels(document: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
     found = set()
     config = document.get("config")
-    parent = document.get("parent") or (config.get("parent") if isinstance(config, Mapping) else None)
+    parent = document.get("parent") or (
+        None if config is None or not isinstance(config, Mapping) else config.get("parent")
+    )
     for kind, value in (
         ("tag", document.get("tags")),
         ("group", document.get("group")),
@@ -157,7 +168,9 @@ def _labels(document: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
         if value is None:
             continue
         for each in value if isinstance(value, list | tuple) else (value,):
-            if each is not None:
+            if each.__class__ is int or (each.__class__ is str and each.isascii() and "\0" not in each):
+                found.add((kind, str(each)))  # as nearly always
+            elif each is not None:
                 if isinstance(each, bool) or not isinstance(each, int | float | str) or not is_text(str(each)):
                     raise _wrong(kind, each, "a text without NUL, or a list of texts; events are whole numbers")
                 found.add((kind, label(each)))
@@ -176,8 +189,9 @@ def _flag(document: Mapping[str, Any], name: str) -> int:
 
 def _names_digest(text: str) -> bool:
     """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, so only those are tried."""
-    for place in range(63, len(text), 64):
-        if text[place] in _HEX:
+    for number, tried in enumerate(islice(text, 63, None, 64), 1):
+        if tried in _HEX:
+            place = 64 * number - 1
             before, behind = text[place - 63 : place], text[place : place + 64]
             if 63 - len(before.rstrip(_HEX)) + len(behind) - len(behind.lstrip(_HEX)) >= 64:
                 return True
@@ -190,7 +204,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
     Raises:
         QueueError: names the field that is not possible.
     """
-    if not isinstance(document, Mapping):
+    if document.__class__ is not dict and not isinstance(document, Mapping):
         raise QueueError(f"A work is a mapping, not {shortened(repr(document))}.", 'Write {"pipeline": "name"}.')
     kept = dict(document)
     for name in _TOLD:
@@ -210,8 +224,8 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
         _text(document, "site", "local"),
         _text(document, "user", "unknown"),
         microseconds("creation", document.get("creation")),
-        microseconds("start", document.get("start")),
-        microseconds("stop", document.get("stop")),
+        None if (start := document.get("start")) is None else microseconds("start", start),
+        None if (stop := document.get("stop")) is None else microseconds("stop", stop),
         _whole(document, "attempt", 0, 0, 1_000_000),
         _whole(document, "retries", 2, 0, MOST_RUNS),
         "queued" if status == "created" else str(status),
@@ -281,27 +295,27 @@ class Found(NamedTuple):
 def found_from_row(row: Sequence[Any]) -> Found:
     """The Work of a row of :data:`COLUMNS`."""
     work_id, creation, start, stop, attempt, status, text, job_id, in_bucket, in_results, error, progress = row
-    document = decode_or_show(text)
-    if not isinstance(document, dict):  # another program wrote it
+    try:
+        document = decode(text)
+    except (ValueError, TypeError, RecursionError):
+        document = decode_or_show(text)
+    if document.__class__ is not dict:  # another program wrote it
         document = {"pipeline": "", "odd": str(document)}
-    document |= {
-        "id": work_id,
-        "creation": _exactly(document, "creation", creation),
-        "start": _exactly(document, "start", start),
-        "stop": _exactly(document, "stop", stop),
-        "attempt": attempt,
-        "status": status,
-    }
+    document["id"] = work_id
+    document["creation"] = _exactly(document.get("creation"), creation)
+    document["start"] = None if start is None else _exactly(document.get("start"), start)
+    document["stop"] = None if stop is None else _exactly(document.get("stop"), stop)
+    document["attempt"] = attempt
+    document["status"] = status
     if error is not None:
         document["error"] = told_or_shown(error)
     if progress is not None:
         document["progress"] = decode_or_show(progress)
-    return Found(document, job_id, bool(in_bucket), bool(in_results))
+    return Found(document, job_id, in_bucket != 0, in_results != 0)
 
 
-def _exactly(document: Document, name: str, moment: Any) -> float | None:
-    """A moment of the table as whoever told it has told it, who had more digits."""
-    told = document.get(name)
+def _exactly(told: Any, moment: Any) -> float | None:
+    """A moment of the table as whoever told it has *told* it, who had more digits."""
     if isinstance(told, float) and 0 <= told <= _LATEST and round(told * 1_000_000) == moment:
         return told
     return seconds(moment)

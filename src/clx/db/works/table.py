@@ -68,7 +68,9 @@ class Works:
 
     # -- putting in -----------------------------------------------------------------------------------
 
-    def deposit(self, documents: Iterable[Document], *, anew: Collection[int] = ()) -> list[str]:
+    def deposit(
+        self, documents: Iterable[Document], *, anew: Collection[int] = (), apart: Collection[str] = ()
+    ) -> list[str]:
         """Queue works; returns their ids, in their order. They can be found and withdrawn when this returns.
 
         A deposit that is made again within a minute is the same: one of the same pipeline, creation, user and
@@ -76,16 +78,21 @@ class Works:
 
         Args:
             anew: the places of documents that are meant as further works though the same have come in before.
+            apart: the ids of works that are others though alike: those of calls before, of which this is a part.
 
         Raises:
             QueueError: names a field that is not possible; or a work has an id that is taken.
         """
-        new = [
-            each._replace(key=None) if index in anew else each for index, each in enumerate(new_works(list(documents)))
-        ]
+        new = new_works(list(documents))
+        for index in anew:
+            if 0 <= index < len(new):
+                new[index] = new[index]._replace(key=None)
         ids: list[str] = []
+        others = set(apart)
         for first in range(0, len(new), _AT_ONCE):
-            ids += self._write("deposit", partial(deposit, works=new[first : first + _AT_ONCE]))
+            made = self._write("deposit", partial(deposit, works=new[first : first + _AT_ONCE], apart=others))
+            others.update(made)
+            ids += made
         return ids
 
     def withdraw(

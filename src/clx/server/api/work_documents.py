@@ -30,6 +30,15 @@ class WorksToBe(Request, frozen=True):
     works: Annotated[list[dict[str, Any]], Meta(max_length=MOST_AT_ONCE)]
 
 
+class WorksDeposited(WorksToBe, frozen=True):
+    """Works that are to be queued.
+
+    ``apart``: the ids that works which are alike have got, of earlier parts of one call: these are further ones.
+    """
+
+    apart: list[WorkId] = msgspec.field(default_factory=list)
+
+
 class WorksUpdated(WorksToBe, frozen=True):
     """Works as they are to be; ``again``: one that failed and has attempts left waits at once.
 

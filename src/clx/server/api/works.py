@@ -95,7 +95,8 @@ def _jobs(call: Call) -> list[int]:
 WORKS = (
     Operation(
         "deposit_works", "POST", "/works", "work", "Deposit works; they can be found when this answers.",
-        lambda call: doc.WorksMade(_works(call).deposit(call.body.works)), doc.WorksMade, body=doc.WorksToBe,
+        lambda call: doc.WorksMade(_works(call).deposit(call.body.works, apart=call.body.apart)), doc.WorksMade,
+        body=doc.WorksDeposited,
         writes=True, is_short=True, status=201,
     ),
     Operation(
