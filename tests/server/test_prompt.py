@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ import pytest
 from tests.support.serving import Listening, listening
 
 from clx.db.jobs import Queue
+from clx.db.sqlite.driver import driver
 from clx.db.tokens import TokenTable
 from clx.server import access, application
 from clx.server.api.routes import Endpoint
@@ -136,6 +136,9 @@ def requests_of(server: Listening) -> list[bytes]:
         request(server, {**withdrawal, "worker": 7}, path="/api/v1/works/withdraw"),
         request(server, {**withdrawal, "worker": 0}, path="/api/v1/works/withdraw"),
         request(server, {"pipelines": ["none"], "worker": 1}, path="/api/v1/works/withdraw"),
+        request(server, {"type": "t", "key": "k"}, path="/api/v1/jobs"),
+        request(server, {"type": "t", "key": "k", "on_conflict": "raise"}, path="/api/v1/jobs"),
+        request(server, {"type": "t", "needs": [700]}, path="/api/v1/jobs"),
         request(server, {"works": [end]}, path="/api/v1/works/update"),
         request(server, {"works": [{**end, "status": "no such"}]}, path="/api/v1/works/update"),
     ]
@@ -240,7 +243,10 @@ def test_several_that_come_together_are_answered_in_their_order(server: Listenin
 
 def test_where_another_writes_it_is_waited_for(server: Listening, queue: Queue) -> None:
     ask(server, request(server, {"works": []}))
-    with closing(sqlite3.connect(queue.database.path, isolation_level=None)) as other, connected(server) as connection:
+    with (
+        closing(driver.connect(str(queue.database.path), isolation_level=None)) as other,
+        connected(server) as connection,
+    ):
         other.execute("BEGIN IMMEDIATE")
         connection.sendall(request(server, {"works": [WORK]}))
         connection.settimeout(0.3)
@@ -262,13 +268,13 @@ def test_what_is_answered_at_once_is_counted(server: Listening, queue: Queue) ->
     assert b'clx_http_requests_total{method="POST",status="201"} 5' in counted
 
 
-def test_a_connection_by_which_only_known_heads_come_is_kept_while_they_do(server: Listening) -> None:
-    sent = request(server, {"works": [WORK]})
-    with connected(server) as connection:
+def test_a_connection_by_which_only_known_heads_come_is_kept_while_they_do(quiet: Listening) -> None:
+    sent = request(quiet, {"works": [WORK]})
+    with connected(quiet) as connection:
         for _ in range(3):
             connection.sendall(sent)
             answer(connection)
-        (kept,) = [each for each in server.server.server_state.connections if isinstance(each, BoundedProtocol)]
+        (kept,) = [each for each in quiet.server.server_state.connections if isinstance(each, BoundedProtocol)]
         kept.loop.call_soon_threadsafe(kept.timeout_keep_alive_handler)
         connection.sendall(sent)
         assert answer(connection)[0].split()[1] == b"201"
