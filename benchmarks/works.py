@@ -82,6 +82,7 @@ def http(folder: Path, count: int) -> None:
     """At a server, beside others."""
     with server_process(folder / "jobs.db", "--no-token") as server, at(server.url, token=""):
         _deposit(50)
+        _await_quiet(psutil.Process(server.process.pid))
         deposits, effort = _with_effort(server, count, _deposit)
         cycles, cycle_effort = _with_effort(server, count // 2, _cycle)
         ours = deposits, cycles
@@ -94,6 +95,15 @@ def http(folder: Path, count: int) -> None:
             if theirs is not None:
                 rate_row(f"deposits, beside {name}'s own client", ours[0], theirs["deposits"], aim)
                 rate_row(f"cycles, beside {name}'s own client", ours[1], theirs["cycles"], 1.0)
+
+
+def _await_quiet(server: psutil.Process) -> None:
+    """Until a server that was just started has read its templates, for a minute at most."""
+    for _ in range(60):
+        before = sum(server.cpu_times()[:2])
+        time.sleep(1)
+        if sum(server.cpu_times()[:2]) - before < 0.03:
+            return
 
 
 def _with_effort(server: ServerProcess, count: int, body: Callable[[int], float]) -> tuple[float, str]:
