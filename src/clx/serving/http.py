@@ -21,6 +21,7 @@ import msgspec
 
 from clx.serving.callers import LOOPBACK, check
 from clx.serving.failures import Refusal
+from clx.serving.tokens import Book
 
 LARGEST_HEAD = 64 << 10
 LARGEST_BODY = 256 << 20
@@ -91,6 +92,8 @@ class Answer:
         headers = b"" if wait is None else b"retry-after: %d\r\n" % max(1, round(wait))
         if allow is not None:
             headers += b"allow: %b\r\n" % allow.encode("ascii")
+        if refusal.code == "unauthorized":
+            headers += b'www-authenticate: Bearer realm="clx"\r\n'
         return cls.of(refusal.document(), refusal.status, headers)
 
 
@@ -108,6 +111,7 @@ class Connections(set["Connection"]):
         largest: bytes of a body, as it is sent and decompressed.
         most: how many there may be.
         held: bytes of bodies that may be kept.
+        book: the tokens of who may ask; None: everybody may.
 
     Attributes:
         held: bytes of bodies that are kept.
@@ -120,8 +124,10 @@ class Connections(set["Connection"]):
         largest: int = LARGEST_BODY,
         most: int = MOST_CONNECTIONS,
         most_held: int = MOST_HELD,
+        book: Book | None = None,
     ) -> None:
         super().__init__()
+        self.book = book
         self.hosts = hosts
         self.largest = largest
         self.most = most
@@ -242,6 +248,8 @@ class Connection(asyncio.Protocol):
         if b"host" not in headers and self._parser.get_http_version() == "1.1":
             raise Refusal("malformed", "the header Host is missing")
         check(headers, self._open.hosts)
+        if self._open.book is not None:
+            self._open.book.require(request.method, path, headers)
         if int(headers.get(b"content-length", b"0")) > self._open.largest:
             raise Refusal("too_large", f"a body may have {self._open.largest} bytes")
         if headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None and not self._asked:

@@ -8,17 +8,23 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from time import monotonic
+from typing import NamedTuple
 
 from clx.db.identity import process_identity
+from clx.db.tokens import TokenTable
 from clx.serving.api import Api
 from clx.serving.budget import Budget
+from clx.serving.callers import LOOPBACK
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
+from clx.serving.failures import Refusal
 from clx.serving.following import Following
 from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
@@ -26,6 +32,7 @@ from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
+from clx.serving.tokens import Book
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
@@ -33,6 +40,21 @@ DRAIN = 5.0
 """Seconds in which what was accepted is still answered at the end."""
 REST = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before the next start of a worker that keeps dying."""
+
+
+class Access(NamedTuple):
+    """Who reaches a server, and how.
+
+    Attributes:
+        tokens: of whose bearers requests are taken; None: everybody's are.
+        tls: what it speaks TLS with; None: it does not.
+    """
+
+    tokens: TokenTable | None = None
+    tls: ssl.SSLContext | None = None
+
+
+_OPEN = Access()
 
 
 class Server:
@@ -48,6 +70,7 @@ class Server:
         phases: whether models are loaded first, and requests taken then.
         memory: bytes that models may take in each worker; 0: any number.
         path: directories in which workers look for those modules last.
+        access: who may ask.
     """
 
     def __init__(
@@ -62,6 +85,7 @@ class Server:
         phases: bool = False,
         memory: int = 0,
         path: Sequence[str] = (),
+        access: Access = _OPEN,
     ) -> None:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller, Budget(memory))
@@ -76,7 +100,9 @@ class Server:
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._open = Connections()
+        self._access = access
+        self._book = None if access.tokens is None else Book()
+        self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
         self._tasks = Tasks()
         self._ended = asyncio.Event()
 
@@ -97,7 +123,8 @@ class Server:
             OSError: the address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(self._connection, host, port, backlog=1024)
+        await self._read_tokens()
+        listening = await loop.create_server(self._connection, host, port, backlog=1024, ssl=self._access.tls)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         for executor in range(self._count):
@@ -117,6 +144,18 @@ class Server:
         await self._end(listening)
         if self._controller.log is not None:
             await asyncio.to_thread(self._controller.log.close)
+
+    async def _read_tokens(self) -> None:
+        """Have the tokens as the table has them, and note which were used; while it is locked those known hold."""
+        book, table = self._book, self._access.tokens
+        if book is None or table is None:
+            return
+        used = list(book.used.values())
+        book.used.clear()
+        with contextlib.suppress(Refusal):
+            book.take(await self._shelf.ask(table.valid))
+            for each in used:
+                await self._shelf.ask(partial(table.note_use, each))
 
     async def _resume_phase(self) -> None:
         """Be in the phase that the server before was in, if that was the last one."""
@@ -206,6 +245,7 @@ class Server:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
+            await self._read_tokens()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from clx.serving.failures import Refusal
 from clx.serving.frames import Spec
 from clx.serving.protocol import Inference
-from clx.serving.tensors import DATATYPES, Tensor
+from clx.serving.tensors import DATATYPES, Tensor, texts
 
 State = Literal["loading", "ready", "failed", "unloaded", "cold"]
 """``cold``: given up for the memory of others, or not loaded for want of it; loaded when it is asked for."""
@@ -220,9 +220,5 @@ def _ends(tensor: Tensor, rows: int) -> Sequence[int]:
     per_row = 1
     for each in tensor.shape[1:]:
         per_row *= each
-    ends, at, data = [0], 0, memoryview(tensor.data)
-    for _ in range(rows):
-        for _ in range(per_row):
-            at += 4 + int.from_bytes(data[at : at + 4], "little")
-        ends.append(at)
-    return ends
+    ends = [0, *(end for _, end in texts(tensor.data))]
+    return ends[::per_row] if per_row else [0] * (rows + 1)
