@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from clx import __version__
 from clx.db.serving.models import NAME, VERSION
+from clx.serving.aside import Aside, is_large, is_much
 from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.http import Answer, Reply, Request, Withdraw
 from clx.serving.phases import Phases
-from clx.serving.protocol import answer, inference, parsed
+from clx.serving.protocol import Inference, answer, inference, parsed
 from clx.serving.served import Served
 from clx.serving.shelf import Shelf
 from clx.serving.tasks import Tasks
@@ -43,6 +45,7 @@ class Api:
         self._catalogue = catalogue
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
+        self._aside = Aside()
         self._tasks = Tasks()
         self.draining = False
 
@@ -119,26 +122,61 @@ class Api:
         said = request.headers.get(b"inference-header-content-length")
         if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
-        asked = inference(request.body, None if said is None else int(said))
+        header = None if said is None else int(said)
+        if is_large(request.body, header):
+            return self._infer_large(served, request, header, reply)
+        return self._run(served, inference(request.body, header), request.arrived, reply)
 
+    def _infer_large(self, served: Served, request: Request, header: int | None, reply: Reply) -> Withdraw:
+        """A request whose JSON would hold up everybody else while it is read."""
+        is_gone = False
+        leave: Withdraw | None = None
+
+        async def read() -> None:
+            nonlocal leave
+            try:
+                asked = await self._aside.read(request.body, header)
+                request.body = b""
+                if not is_gone:
+                    leave = self._run(served, asked, request.arrived, reply)
+            except Refusal as refusal:
+                reply(Answer.to(refusal))
+
+        def withdraw() -> None:
+            nonlocal is_gone
+            is_gone = True
+            if leave is not None:
+                leave()
+
+        self._tasks.begin(read())
+        return withdraw
+
+    def _run(self, served: Served, asked: Inference, arrived: int, reply: Reply) -> Withdraw | None:
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
                 reply(Answer.to(found))
-                return
-            try:
-                size, body = answer(asked, served.name, served.version, found)
-            except Refusal as refusal:
-                reply(Answer.to(refusal))
-                return
-            if size is None:
-                reply(Answer(200, body))
+            elif is_much(asked, found):
+                found = [replace(each, data=bytes(each.data)) for each in found]  # it lives no longer than this call
+                self._tasks.begin(self._write_much(served, asked, found, reply))
             else:
-                header = b"inference-header-content-length: %d\r\n" % size
-                reply(Answer(200, body, header, b"application/octet-stream"))
+                try:
+                    reply(_answer(*answer(asked, served.name, served.version, found)))
+                except Refusal as refusal:
+                    reply(Answer.to(refusal))
 
         if served.state != "ready" and self._cold.holds(served):
-            return self._cold.ask(served, asked, request.arrived, result)
-        return self._controller.infer(served, asked, request.arrived, result)
+            return self._cold.ask(served, asked, arrived, result)
+        return self._controller.infer(served, asked, arrived, result)
+
+    async def _write_much(self, served: Served, asked: Inference, found: Sequence[Tensor], reply: Reply) -> None:
+        try:
+            reply(_answer(*await self._aside.write(asked, served.name, served.version, found)))
+        except Refusal as refusal:
+            reply(Answer.to(refusal))
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        self._aside.end()
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -220,6 +258,13 @@ class Api:
                 raise
 
         self._tasks.begin(do())
+
+
+def _answer(size: int | None, body: Sequence[bytes | memoryview]) -> Answer:
+    """What a request was answered with; *size*: of the JSON before tensors."""
+    if size is None:
+        return Answer(200, body)
+    return Answer(200, body, b"inference-header-content-length: %d\r\n" % size, b"application/octet-stream")
 
 
 def _no_such_path(request: Request) -> Refusal:

@@ -264,6 +264,7 @@ class Server:
         until = monotonic() + DRAIN
         while self._open and monotonic() < until:
             await asyncio.sleep(0.02)
+        self._api.close()
         for started in self._workers.values():
             started.terminate()
         for started in self._workers.values():
