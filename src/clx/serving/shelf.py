@@ -15,6 +15,7 @@ from clx.db.serving.table import ServingTable, Told
 from clx.errors import ClxError
 from clx.serving.failures import Refusal
 from clx.serving.loading import configuration, upload
+from clx.serving.onnx_parts import IN_OTHER_FILES, other_files
 from clx.serving.served import Served
 
 T = TypeVar("T")
@@ -117,6 +118,9 @@ class TableShelf:
     def _uploaded(self, new: NewModel, data: bytes) -> Served:
         if new.name in self._files:
             raise Refusal("conflict", f"model {new.name} is a file that was named when the server began")
+        elsewhere = other_files(data)
+        if elsewhere:
+            raise Refusal("malformed", f"model {new.name} has {IN_OTHER_FILES.format(', '.join(elsewhere)[:200])}")
         digest = self._store.put_bytes(data)
         self._store.share([digest])
         return self._served(
