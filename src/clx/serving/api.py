@@ -12,7 +12,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.messages import Answer, Reply, Request, Withdraw
 from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
