@@ -14,7 +14,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.messages import Answer, Reply, Request, Withdraw
 from clx.serving.phases import Phases
 from clx.serving.protocol import Inference, answer, inference, parsed
 from clx.serving.served import Served
