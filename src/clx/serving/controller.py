@@ -36,11 +36,12 @@ from clx.serving.frames import (
 from clx.serving.links import Link
 from clx.serving.protocol import Inference
 from clx.serving.remote import digest_of, piece_of
-from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
+from clx.serving.scheduler import Scheduler
 from clx.serving.served import Served, joined, split
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
 from clx.serving.tensors import Tensor
+from clx.serving.tickets import Batch, Refused, Ticket
 
 Result = Callable[[Sequence[Tensor] | Refusal], None]
 """Is called once: with the outputs, or with why there are none."""
