@@ -12,10 +12,11 @@ from clx.serving.failures import Refusal
 from clx.serving.frames import Done, Failed, FrameError, Infer, specs, tensors
 from clx.serving.links import Link
 from clx.serving.protocol import Inference
-from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
+from clx.serving.scheduler import Scheduler
 from clx.serving.served import Served, joined, split
 from clx.serving.telemetry import Telemetry
 from clx.serving.tensors import Tensor
+from clx.serving.tickets import Batch, Refused, Ticket
 
 Result = Callable[[Sequence[Tensor] | Refusal], None]
 """Is called once: with the outputs, or with why there are none."""
