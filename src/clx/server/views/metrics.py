@@ -14,7 +14,7 @@ from clx import __version__
 from clx.db.jobs import Queue
 from clx.db.summary import waiting
 from clx.db.workers import WorkerTable
-from clx.exposition import MEDIA, family
+from clx.exposition import MEDIA, family, histogram
 from clx.server.threads import DatabaseThreads
 
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -44,14 +44,8 @@ class Requests:
             ({"method": method, "status": str(status)}, count) for (method, status), count in self._counts.items()
         ]
         yield from family("clx_http_requests_total", "counter", "Requests that were answered.", counts)
-        name, so_far = "clx_http_request_duration_seconds", 0
-        yield f"# HELP {name} How long requests took."
-        yield f"# TYPE {name} histogram"
-        for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self._buckets, strict=True):
-            so_far += count
-            yield f'{name}_bucket{{le="{bound}"}} {so_far}'
-        yield f"{name}_sum {self._seconds:.6f}"
-        yield f"{name}_count {so_far}"
+        name, told = "clx_http_request_duration_seconds", ({}, self._buckets, self._seconds)
+        yield from histogram(name, "How long requests took.", _BOUNDS, [told])
 
 
 class Metrics:
