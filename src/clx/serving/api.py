@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from time import time_ns
 from typing import Any
 
 from clx import __version__
 from clx.db.serving.models import NAME, VERSION
+from clx.exposition import MEDIA
 from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
+from clx.serving.figures import Watch
 from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.metrics import metrics
 from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
@@ -33,11 +37,19 @@ class Api:
         catalogue: which are served.
         shelf: where models lie.
         phases: in which phase the server is; None: it has none.
+        statuses: answers by status, for ``/metrics``.
     """
 
     def __init__(
-        self, controller: Controller, catalogue: Catalogue, shelf: Shelf, phases: Phases | None = None
+        self,
+        controller: Controller,
+        catalogue: Catalogue,
+        shelf: Shelf,
+        phases: Phases | None = None,
+        statuses: Mapping[int, int] | None = None,
     ) -> None:
+        self.watch = Watch(controller, catalogue)
+        self._statuses = statuses if statuses is not None else {}
         self.phases = phases
         self._controller = controller
         self._catalogue = catalogue
@@ -68,7 +80,10 @@ class Api:
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS, **said}))
         elif path == "/v2/models/stats":
             _require(request, "GET")
-            reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
+            reply(Answer.of({"model_stats": [self._statistics(each) for each in self._catalogue]}))
+        elif path == "/metrics":
+            _require(request, "GET")
+            self._tasks.begin(self._metrics(reply))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
@@ -90,7 +105,7 @@ class Api:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
-            reply(Answer.of({"model_stats": [_statistics(served)]}))
+            reply(Answer.of({"model_stats": [self._statistics(served)]}))
         elif rest in ([], ["config"]):
             if not served.outputs:
                 raise _not_ready(served)
@@ -112,6 +127,13 @@ class Api:
         return served, [each for each in rest if each]
 
     def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
+        try:
+            return self._ask(served, request, reply)
+        except Refusal as refusal:
+            served.numbers.answered_without(refusal.code)
+            raise
+
+    def _ask(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         if self.phases is not None:
@@ -123,11 +145,13 @@ class Api:
 
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
+                served.numbers.answered_without(found.code)
                 reply(Answer.to(found))
                 return
             try:
                 size, body = answer(asked, served.name, served.version, found)
             except Refusal as refusal:
+                served.numbers.answered_without(refusal.code)
                 reply(Answer.to(refusal))
                 return
             if size is None:
@@ -139,6 +163,21 @@ class Api:
         if served.state != "ready" and self._cold.holds(served):
             return self._cold.ask(served, asked, request.arrived, result)
         return self._controller.infer(served, asked, request.arrived, result)
+
+    async def _metrics(self, reply: Reply) -> None:
+        log = self._controller.log
+        lost = 0 if log is None else log.lost
+        text = await metrics(self.watch, self._statuses, lost, time_ns() // 1_000_000)
+        reply(Answer(200, (text.encode(),), type=MEDIA.encode()))
+
+    def _statistics(self, served: Served) -> dict[str, Any]:
+        recent = self.watch.of(served, time_ns() // 1_000_000)
+        return {
+            **_statistics(served),
+            "refused_by": dict(served.numbers.causes),
+            **dict(zip(("p50_ns", "p99_ns", "p999_ns"), recent.percentiles(), strict=True)),
+            "memory": [{"worker": each[0], "address": each[1], "bytes": each[2]} for each in self.watch.held(served)],
+        }
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -277,7 +316,15 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_hit": nothing,
             "cache_miss": nothing,
         },
-        "batch_stats": [],
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": nothing,
+                "compute_infer": runs.document(),
+                "compute_output": nothing,
+            }
+            for rows, runs in sorted(numbers.batches.items())
+        ],
         "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,

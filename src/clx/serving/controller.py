@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic_ns, time_ns
+from time import monotonic_ns
 from typing import cast
 
 from clx.serving.estimates import WARM_UPS
@@ -130,6 +130,7 @@ class Controller:
                     self.links[executor].send(Unload(name))
                     return
                 self._note(message)
+                self.links[executor].grown[name] = message.grown
                 self.scheduler.place(executor, name, message.largest)
                 self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
                 self._warm(executor)
@@ -212,6 +213,7 @@ class Controller:
             told = self._loads.pop((executor, key), None)
             if told is not None and not told.done():
                 told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
+            link.grown.pop(key, None)
             self._cool(executor, key)
         self.scheduler.forget(key)
 
@@ -454,7 +456,12 @@ def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
             now = monotonic_ns()
             took = now - ticket.arrived
             _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
-            (ticket.served.numbers.fail if isinstance(what, Refusal) else ticket.served.numbers.success).add(took)
+            numbers = ticket.served.numbers
+            if isinstance(what, Refusal):
+                numbers.fail.add(took)
+            else:
+                numbers.success.add(took)
+                numbers.latest.append(took)
         result(what)
 
 
@@ -469,10 +476,7 @@ def _count(batch: Batch, took: int, now: int) -> None:
     assert isinstance(first, _Pending)
     assert first.served is not None
     numbers = first.served.numbers
-    numbers.runs += 1
-    numbers.rows += sum(each.rows for each in batch.tickets)
-    numbers.last = time_ns() // 1_000_000
-    numbers.infer.add(took * len(batch.tickets), len(batch.tickets))
+    numbers.ran(sum(each.rows for each in batch.tickets), len(batch.tickets), took)
     for each in batch.tickets:
         numbers.queue.add(max(0, now - took - each.arrived))
 

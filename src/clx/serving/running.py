@@ -26,6 +26,7 @@ from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
+from clx.serving.telling import Telling
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
@@ -64,7 +65,8 @@ class Server:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
-        self._api = Api(self._controller, self._catalogue, shelf)
+        self._open = Connections()
+        self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
         self._modules = modules
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
@@ -73,7 +75,6 @@ class Server:
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._open = Connections()
         self._tasks = Tasks()
         self._ended = asyncio.Event()
 
@@ -106,12 +107,14 @@ class Server:
         await self._resume_phase()
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
         self._controller.log = Telemetry(self._shelf.table, begun)
+        telling = Telling(self._shelf, self._api.watch, begun)
         ready(at)
-        looking = loop.create_task(self._look())
+        looking = loop.create_task(self._look(telling))
         await self._ended.wait()
         looking.cancel()
         following.cancel()
         await self._end(listening)
+        await telling.tell()
         if self._controller.log is not None:
             await asyncio.to_thread(self._controller.log.close)
 
@@ -198,9 +201,10 @@ class Server:
         await self._start(executor)
         await self._load_all(executor)
 
-    async def _look(self) -> None:
+    async def _look(self, telling: Telling) -> None:
         while True:
             await asyncio.sleep(LOOK)
+            telling.look()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)

@@ -44,8 +44,8 @@ class Requests:
             ({"method": method, "status": str(status)}, count) for (method, status), count in self._counts.items()
         ]
         yield from family("clx_http_requests_total", "counter", "Requests that were answered.", counts)
-        name, told = "clx_http_request_duration_seconds", ({}, self._buckets, self._seconds)
-        yield from histogram(name, "How long requests took.", _BOUNDS, [told])
+        name, none = "clx_http_request_duration_seconds", dict[str, str]()
+        yield from histogram(name, "How long requests took.", _BOUNDS, [(none, self._buckets, self._seconds)])
 
 
 class Metrics:
