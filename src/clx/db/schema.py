@@ -28,7 +28,7 @@ from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0010"
+REVISION = "0011"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (

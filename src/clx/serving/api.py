@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
+from time import time_ns
 from typing import Any
 
 from clx import __version__
 from clx.db.serving.models import NAME, VERSION
+from clx.exposition import MEDIA
 from clx.serving.aside import Aside, is_large, is_much
 from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
+from clx.serving.figures import Watch
 from clx.serving.messages import Answer, Reply, Request, Withdraw
+from clx.serving.metrics import metrics
 from clx.serving.phases import Phases
 from clx.serving.protocol import Inference, answer, inference, parsed
 from clx.serving.served import Served
@@ -35,11 +39,19 @@ class Api:
         catalogue: which are served.
         shelf: where models lie.
         phases: in which phase the server is; None: it has none.
+        statuses: answers by status, for ``/metrics``.
     """
 
     def __init__(
-        self, controller: Controller, catalogue: Catalogue, shelf: Shelf, phases: Phases | None = None
+        self,
+        controller: Controller,
+        catalogue: Catalogue,
+        shelf: Shelf,
+        phases: Phases | None = None,
+        statuses: Mapping[int, int] | None = None,
     ) -> None:
+        self.watch = Watch(controller, catalogue)
+        self._statuses = statuses if statuses is not None else {}
         self.phases = phases
         self._controller = controller
         self._catalogue = catalogue
@@ -71,7 +83,10 @@ class Api:
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS, **said}))
         elif path == "/v2/models/stats":
             _require(request, "GET")
-            reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
+            reply(Answer.of({"model_stats": [self._statistics(each) for each in self._catalogue]}))
+        elif path == "/metrics":
+            _require(request, "GET")
+            self._tasks.begin(self._metrics(reply))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
@@ -93,7 +108,7 @@ class Api:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
-            reply(Answer.of({"model_stats": [_statistics(served)]}))
+            reply(Answer.of({"model_stats": [self._statistics(served)]}))
         elif rest in ([], ["config"]):
             if not served.outputs:
                 raise _not_ready(served)
@@ -115,6 +130,13 @@ class Api:
         return served, [each for each in rest if each]
 
     def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
+        try:
+            return self._ask(served, request, reply)
+        except Refusal as refusal:
+            served.numbers.answered_without(refusal.code)
+            raise
+
+    def _ask(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         if self.phases is not None:
@@ -140,6 +162,7 @@ class Api:
                 if not is_gone:
                     leave = self._run(served, asked, request.arrived, reply)
             except Refusal as refusal:
+                served.numbers.answered_without(refusal.code)
                 reply(Answer.to(refusal))
 
         def withdraw() -> None:
@@ -154,7 +177,7 @@ class Api:
     def _run(self, served: Served, asked: Inference, arrived: int, reply: Reply) -> Withdraw | None:
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
-                reply(Answer.to(found))
+                refuse(found)
             elif is_much(asked, found):
                 found = [replace(each, data=bytes(each.data)) for each in found]  # it lives no longer than this call
                 self._tasks.begin(self._write_much(served, asked, found, reply))
@@ -162,7 +185,11 @@ class Api:
                 try:
                     reply(_answer(*answer(asked, served.name, served.version, found)))
                 except Refusal as refusal:
-                    reply(Answer.to(refusal))
+                    refuse(refusal)
+
+        def refuse(refusal: Refusal) -> None:
+            served.numbers.answered_without(refusal.code)
+            reply(Answer.to(refusal))
 
         if served.state != "ready" and self._cold.holds(served):
             return self._cold.ask(served, asked, arrived, result)
@@ -172,11 +199,27 @@ class Api:
         try:
             reply(_answer(*await self._aside.write(asked, served.name, served.version, found)))
         except Refusal as refusal:
+            served.numbers.answered_without(refusal.code)
             reply(Answer.to(refusal))
 
     def close(self) -> None:
         """Nothing is asked any more."""
         self._aside.end()
+
+    async def _metrics(self, reply: Reply) -> None:
+        log = self._controller.log
+        lost = 0 if log is None else log.lost
+        text = await metrics(self.watch, self._statuses, lost, time_ns() // 1_000_000)
+        reply(Answer(200, (text.encode(),), type=MEDIA.encode()))
+
+    def _statistics(self, served: Served) -> dict[str, Any]:
+        recent = self.watch.of(served, time_ns() // 1_000_000)
+        return {
+            **_statistics(served),
+            "refused_by": dict(served.numbers.causes),
+            **dict(zip(("p50_ns", "p99_ns", "p999_ns"), recent.percentiles(), strict=True)),
+            "memory": [{"worker": each[0], "address": each[1], "bytes": each[2]} for each in self.watch.held(served)],
+        }
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -322,7 +365,15 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_hit": nothing,
             "cache_miss": nothing,
         },
-        "batch_stats": [],
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": nothing,
+                "compute_infer": runs.document(),
+                "compute_output": nothing,
+            }
+            for rows, runs in sorted(numbers.batches.items())
+        ],
         "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,

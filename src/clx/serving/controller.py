@@ -110,6 +110,7 @@ class Controller:
                     self.links[executor].send(Unload(name))
                     return
                 self._note(message)
+                self.links[executor].grown[name] = message.grown
                 self.scheduler.place(executor, name, message.largest)
                 self._warming.setdefault(executor, deque()).append((name, 1, WARM_UPS))
                 self._warm(executor)
@@ -192,6 +193,7 @@ class Controller:
             told = self._loads.pop((executor, key), None)
             if told is not None and not told.done():
                 told.set_exception(Refusal("conflict", f"model {name} was unloaded before it was ready"))
+            link.grown.pop(key, None)
             self._cool(executor, key)
         self.scheduler.forget(key)
 

@@ -57,6 +57,7 @@ class Connections(set["Connection"]):
 
     Attributes:
         held: bytes of bodies that are kept.
+        statuses: how many answers had which.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Connections(set["Connection"]):
         self.most = most
         self.most_held = most_held
         self.held = 0
+        self.statuses: dict[int, int] = {}
 
 
 class Connection(asyncio.Protocol):
@@ -284,6 +286,8 @@ class Connection(asyncio.Protocol):
         answer = asked.said
         assert answer is not None
         size = sum(map(len, answer.parts))
+        statuses = self._open.statuses
+        statuses[answer.status] = statuses.get(answer.status, 0) + 1
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
             _STATUS_LINES[answer.status],
             answer.type,

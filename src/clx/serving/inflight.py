@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic_ns, time_ns
+from time import monotonic_ns
 
 from clx.serving.failures import Refusal
 from clx.serving.frames import Done, Failed, FrameError, Infer, specs, tensors
@@ -221,7 +221,12 @@ def tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
             now = monotonic_ns()
             took = now - ticket.arrived
             _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
-            (ticket.served.numbers.fail if isinstance(what, Refusal) else ticket.served.numbers.success).add(took)
+            numbers = ticket.served.numbers
+            if isinstance(what, Refusal):
+                numbers.fail.add(took)
+            else:
+                numbers.success.add(took)
+                numbers.latest.append(took)
         result(what)
 
 
@@ -236,10 +241,7 @@ def _count(batch: Batch, took: int, now: int) -> None:
     assert isinstance(first, _Pending)
     assert first.served is not None
     numbers = first.served.numbers
-    numbers.runs += 1
-    numbers.rows += sum(each.rows for each in batch.tickets)
-    numbers.last = time_ns() // 1_000_000
-    numbers.infer.add(took * len(batch.tickets), len(batch.tickets))
+    numbers.ran(sum(each.rows for each in batch.tickets), len(batch.tickets), took)
     for each in batch.tickets:
         numbers.queue.add(max(0, now - took - each.arrived))
 

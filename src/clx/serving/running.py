@@ -32,6 +32,7 @@ from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
+from clx.serving.telling import Telling
 from clx.serving.tokens import Book
 
 LOOK = 1.0
@@ -90,7 +91,10 @@ class Server:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
-        self._api = Api(self._controller, self._catalogue, shelf)
+        self._access = access
+        self._book = None if access.tokens is None else Book()
+        self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
+        self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
         self._modules = modules
         self._path = path
         self._has_phases = phases
@@ -100,9 +104,6 @@ class Server:
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._access = access
-        self._book = None if access.tokens is None else Book()
-        self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
         self._tasks = Tasks()
         self._ended = asyncio.Event()
 
@@ -136,12 +137,14 @@ class Server:
         await self._resume_phase()
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
         self._controller.log = Telemetry(self._shelf.table, begun)
+        telling = Telling(self._shelf, self._api.watch, begun)
         ready(at)
-        looking = loop.create_task(self._look())
+        looking = loop.create_task(self._look(telling))
         await self._ended.wait()
         looking.cancel()
         following.cancel()
         await self._end(listening)
+        await telling.tell()
         if self._controller.log is not None:
             await asyncio.to_thread(self._controller.log.close)
 
@@ -242,10 +245,11 @@ class Server:
         await self._start(executor)
         await self._load_all(executor)
 
-    async def _look(self) -> None:
+    async def _look(self, telling: Telling) -> None:
         while True:
             await asyncio.sleep(LOOK)
             await self._read_tokens()
+            telling.look()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)

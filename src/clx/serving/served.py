@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import Any, Literal
 
 from clx.serving.failures import Refusal
@@ -33,7 +34,14 @@ class Count:
 
 @dataclass(slots=True)
 class Statistics:
-    """What became of a model's requests."""
+    """What became of a model's requests.
+
+    Attributes:
+        causes: of answers without a result, by the code that their clients were told.
+        latest: nanoseconds from first byte to answer of the results that nobody has looked at yet
+            (:class:`clx.serving.figures.Figures` does, once a second).
+        batches: runs by how many rows they had.
+    """
 
     success: Count = field(default_factory=Count)
     fail: Count = field(default_factory=Count)
@@ -46,6 +54,24 @@ class Statistics:
     rows: int = 0
     runs: int = 0
     last: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    latest: list[int] = field(default_factory=list)
+    batches: dict[int, Count] = field(default_factory=dict)
+
+    def ran(self, rows: int, requests: int, took: int) -> None:
+        """A batch has run, for *took* nanoseconds."""
+        self.runs += 1
+        self.rows += rows
+        self.last = time_ns() // 1_000_000
+        self.infer.add(took * requests, requests)
+        batch = self.batches.get(rows)
+        if batch is None:
+            batch = self.batches[rows] = Count()
+        batch.add(took)
+
+    def answered_without(self, code: str) -> None:
+        """A request was answered, and had no result."""
+        self.causes[code] = self.causes.get(code, 0) + 1
 
 
 @dataclass(slots=True)
