@@ -167,7 +167,17 @@ def _serve(
         path = (*settings.python.path, str(Path.cwd())) if modules else ()
         access = Access(_tokens(shelf.table.database) if needs_tokens else None, tls)
         return Server(
-            shelf, count, remote, token, modules, echo, phases=phases, memory=memory, path=path, access=access
+            shelf,
+            count,
+            remote,
+            token,
+            modules,
+            echo,
+            phases=phases,
+            memory=memory,
+            path=path,
+            access=access,
+            hang=settings.serving.hang_timeout,
         )
 
     def told(at: int) -> None:

@@ -38,8 +38,6 @@ from clx.serving.telemetry import Telemetry
 
 PAUSE = 0.02
 """Seconds after which a worker that is never free goes on with warm-ups all the same."""
-HANG = 30_000_000_000
-"""Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
 
 
 class Controller:
@@ -122,10 +120,6 @@ class Controller:
                 self.links[executor].pid = pid
             case _:
                 raise FrameError("a worker says what only a controller says")
-
-    def end_hung(self) -> list[int]:
-        """The workers whose batch takes so much longer than expected that they will hardly end; for who ends them."""
-        return self.scheduler.hung(monotonic_ns(), HANG)
 
     # -- models ---------------------------------------------------------------------------------------
 

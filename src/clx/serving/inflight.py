@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic_ns
+from typing import NamedTuple
 
 from clx.serving.failures import Refusal
 from clx.serving.frames import Done, Failed, FrameError, Infer, specs, tensors
@@ -37,6 +38,14 @@ class _Pending(Ticket):
     log: Telemetry | None = None
 
 
+class Running(NamedTuple):
+    """What a worker runs, since when (nanoseconds, monotonic), and whether anybody waits for it still."""
+
+    batch: Batch
+    began: int
+    is_awaited: bool
+
+
 class InFlight:
     """The requests of a controller.
 
@@ -64,6 +73,22 @@ class InFlight:
         """The next number of a request or an action."""
         self._last += 1
         return self._last
+
+    def running(self, executor: int) -> Running | None:
+        """What a worker runs; None: nothing."""
+        number = self._batch_of.get(executor)
+        if number is None:
+            return None
+        batch = self._batches[number]
+        waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
+        return Running(batch, waiting[0].began, any(each.result is not None for each in waiting))
+
+    def give_up(self, executor: int, why: Refusal) -> None:
+        """What a worker runs is answered, and not run elsewhere when it ends."""
+        running = self.running(executor)
+        for each in running.batch.tickets if running is not None else ():
+            tell(each, why)
+            each.executor = None
 
     def lose(self, executor: int) -> None:
         """A worker is gone: what it ran is suspect."""

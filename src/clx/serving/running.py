@@ -26,6 +26,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.following import Following
+from clx.serving.guarding import Guarded
 from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
@@ -39,6 +40,10 @@ LOOK = 1.0
 """Seconds between two looks at connections and workers."""
 DRAIN = 5.0
 """Seconds in which what was accepted is still answered at the end."""
+WATCH = 0.2
+"""Seconds between two looks for workers that hang."""
+GONE = 0.5
+"""Seconds that a worker has from the end of its link to its own."""
 REST = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before the next start of a worker that keeps dying."""
 
@@ -72,6 +77,7 @@ class Server:
         memory: bytes that models may take in each worker; 0: any number.
         path: directories in which workers look for those modules last.
         access: who may ask.
+        hang: seconds that a model may take while somebody waits for it.
     """
 
     def __init__(
@@ -87,8 +93,9 @@ class Server:
         memory: int = 0,
         path: Sequence[str] = (),
         access: Access = _OPEN,
+        hang: float = 30.0,
     ) -> None:
-        self._controller = Controller(self._lost)
+        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
         self._access = access
@@ -140,8 +147,10 @@ class Server:
         telling = Telling(self._shelf, self._api.watch, begun)
         ready(at)
         looking = loop.create_task(self._look(telling))
+        watching = loop.create_task(self._watch())
         await self._ended.wait()
         looking.cancel()
+        watching.cancel()
         following.cancel()
         await self._end(listening)
         await telling.tell()
@@ -253,12 +262,31 @@ class Server:
             now = monotonic()
             for each in list(self._open):
                 each.look(now)
-            for executor in self._controller.end_hung():
+
+    async def _watch(self) -> None:
+        """End the workers that hang."""
+        while True:
+            await asyncio.sleep(WATCH)
+            for executor in self._controller.look():
                 started = self._workers.get(executor)
                 if started is not None:
                     started.kill()
                 elif executor in self._controller.links:  # its own machine ends it
                     self._controller.links[executor].close()
+
+    def _fate(self, executor: int) -> str:
+        """How a worker of this machine that is gone has ended by itself; empty: somebody else ended it."""
+        started = self._workers.get(executor)
+        if started is None:
+            return ""
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # its end of the link is closed when it ends, or just before
+            started.wait(GONE)
+        code = started.poll()
+        if code is None or code in (-signal.SIGKILL, -signal.SIGTERM):
+            return ""
+        return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
 
     async def _end(self, listening: asyncio.AbstractServer) -> None:
         self._api.draining = True

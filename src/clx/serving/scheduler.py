@@ -108,14 +108,6 @@ class Scheduler:
         known = self._estimates.get(model)
         return 0 if known is None else known.of(size)
 
-    def hung(self, now: int, beyond: int) -> list[int]:
-        """The workers whose batch has taken more than *beyond* nanoseconds longer than expected."""
-        return [
-            executor
-            for executor, its in self._executors.items()
-            if its.running is not None and now - its.started > its.running.expected + beyond
-        ]
-
     def holders(self, model: str) -> Sequence[int]:
         """The workers that hold *model*."""
         return self._holders.get(model, ())
@@ -133,6 +125,10 @@ class Scheduler:
     def waiting(self, executor: int) -> int:
         """How many requests wait for a worker."""
         return len(self._executors[executor].queue)
+
+    def waiting_for(self, model: str) -> list[Ticket]:
+        """The requests of *model* that wait, wherever."""
+        return [each for its in self._executors.values() for each in its.queue if each.model == model]
 
     def has_requests(self, executor: int, model: str) -> bool:
         """Whether a worker runs *model* at present, or somebody waits for it there."""

@@ -100,6 +100,7 @@ class Served:
         asked: nanoseconds (monotonic) at which it was last asked for.
         load_ns: nanoseconds that its last load took, until it was ready; 0: nobody knows.
         run_ns: nanoseconds that a request took when it was last held; 0: nobody knows.
+        is_out: whether it has ended so many workers that only who asks for it to be loaded has it loaded.
         residence: how it is to stand (:data:`clx.db.serving.models.Residence`).
         key: what tells it from other versions and other ways to load it.
     """
@@ -124,6 +125,7 @@ class Served:
     asked: int = 0
     load_ns: int = 0
     run_ns: int = 0
+    is_out: bool = False
     key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
 
