@@ -178,6 +178,7 @@ def _serve(
             path=path,
             access=access,
             hang=settings.serving.hang_timeout,
+            growth=bytes_of(settings.serving.worker_growth),
         )
 
     def told(at: int) -> None:

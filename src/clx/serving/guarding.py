@@ -90,6 +90,18 @@ class Guarded(Controller):
             self._got_on[executor] = monotonic_ns()
         super()._heed(executor, message, rest)
 
+    def retire(self, executor: int) -> None:
+        """Give nothing more to a worker whose models others hold, too; what it runs it runs to its end."""
+        for model in list(self.models.values()):
+            if executor in self.scheduler.holders(model.key):
+                for ticket in self.scheduler.displace(monotonic_ns(), executor, model.key):
+                    tell(ticket, Refusal("not_ready", "the worker that held the model is being replaced"))
+        self._warming.pop(executor, None)
+
+    def is_idle(self, executor: int) -> bool:
+        """Whether a worker runs nothing, or is gone."""
+        return self._requests.running(executor) is None
+
     # -- what comes of it -------------------------------------------------------------------------------
 
     def _gone(self, executor: int) -> None:

@@ -11,11 +11,15 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from time import monotonic
 from typing import NamedTuple
+
+import psutil
 
 from clx.db.identity import process_identity
 from clx.db.tokens import TokenTable
@@ -26,6 +30,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.following import Following
+from clx.serving.growth import Growth
 from clx.serving.guarding import Guarded
 from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
@@ -78,6 +83,7 @@ class Server:
         path: directories in which workers look for those modules last.
         access: who may ask.
         hang: seconds that a model may take while somebody waits for it.
+        growth: bytes that a worker of this machine may grow by beyond what its models took.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Server:
         path: Sequence[str] = (),
         access: Access = _OPEN,
         hang: float = 30.0,
+        growth: int = 1 << 30,
     ) -> None:
         self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell)
         self._catalogue = Catalogue(self._controller, Budget(memory))
@@ -107,6 +114,10 @@ class Server:
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
+        self._growth: defaultdict[int, Growth] = defaultdict(lambda: Growth(growth))
+        self._ran: dict[str, int] = {}  # how often each model had run at the last look
+        self._retired: set[int] = set()
+        self._numbers = count(workers + len(remote))
         self._count = workers
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
@@ -224,7 +235,8 @@ class Server:
         if started is not None:
             started.kill()
             started.wait()
-        if self._ended.is_set():
+        self._growth.pop(executor, None)
+        if self._ended.is_set() or executor in self._retired:
             return
         if executor in self._remote:
             self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
@@ -259,9 +271,38 @@ class Server:
             await asyncio.sleep(LOOK)
             await self._read_tokens()
             telling.look()
+            self._look_at_memory()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)
+
+    def _look_at_memory(self) -> None:
+        """Have workers that have grown too much replaced."""
+        now = {each.name: each.numbers.runs for each in self._catalogue}
+        ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
+        self._ran = now
+        for executor, started in self._workers.items():
+            link = self._controller.links.get(executor)
+            if link is None or executor in self._retired:
+                continue
+            with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
+                resident = psutil.Process(started.pid).memory_info().rss
+                if self._growth[executor].look(resident, sum(link.grown.values()), ran):
+                    self._retired.add(executor)
+                    self._tasks.begin(self._renew(executor, started, resident))
+
+    async def _renew(self, executor: int, started: subprocess.Popen[bytes], resident: int) -> None:
+        """Have another worker take the place of one, which ends when the other holds all that it holds."""
+        by = self._growth[executor].by()
+        who = f", probably by {', '.join(by)}" if by else ""
+        self._tell(f"Worker process {started.pid} has grown to {resident >> 20} MiB{who}; another takes its place.")
+        new = next(self._numbers)
+        await self._start(new)
+        await self._load_all(new)
+        self._controller.retire(executor)
+        while not self._controller.is_idle(executor):
+            await asyncio.sleep(WATCH)
+        started.terminate()
 
     async def _watch(self) -> None:
         """End the workers that hang."""
