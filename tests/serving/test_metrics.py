@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,19 @@ def ask(address: str, rows: int = 1, **more: Any) -> None:
     asked.set_data_from_numpy(np.zeros((rows, 4), np.float32))
     with triton.InferenceServerClient(address) as client:
         client.infer("dense", [asked], **more)
+
+
+def said(table: FiguresTable, **wanted: Any) -> Any:
+    """What is said of the model, once it is that."""
+    found = table.one("dense")
+    if found is None or found.figures is None:
+        return None
+    return found.figures if wanted.items() <= found.figures._asdict().items() else None
+
+
+def with_workers(table: FiguresTable, count: int) -> Any:
+    found = table.server()
+    return found if found is not None and len(found.workers) == count else None
 
 
 def test_requests_refusals_batches_and_memory(serve: Serve, model: Path, tmp_path: Path) -> None:
@@ -81,12 +95,12 @@ def test_requests_refusals_batches_and_memory(serve: Serve, model: Path, tmp_pat
 
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         table = FiguresTable(queue.database)
-        told = until(lambda: (it := table.one("dense")) and it.figures and it.figures.refused == 2 and it.figures)
+        told = until(lambda: said(table, refused=2))
         assert (told.success, told.missed, told.failed, told.p50_ns) == (3, 0, 0, stats["p50_ns"])
         assert told.detail["causes"] == stats["refused_by"]
         assert told.detail["batches"] == [[1, 2], [3, 1]]
         assert [each[0] for each in told.detail["held"]] == [0, 1]
-        server = until(lambda: (it := table.server()) and len(it.workers) == 2 and it)
+        server = until(lambda: with_workers(table, 2))
         assert (server.address, server.is_alive) == (here.address, True)
         here.process.terminate()
         assert here.process.wait(20) == 0
@@ -102,10 +116,9 @@ def test_a_model_that_is_gone_is_told_of_no_more(serve: Serve, model: Path, tmp_
         table = FiguresTable(queue.database)
         for version in ("3", "4"):
             assert urllib3.request("PUT", name + version, body=model.read_bytes()).status == 200
-            until(lambda: (it := table.one("dense")) and it.figures and it.figures.version == version)  # noqa: B023
+            until(partial(said, table, version=version))
             ask(here.address)
-        rows = until(lambda: not list(queue.database.read("SELECT version FROM serving_figures WHERE version = '3'")))
-        assert rows
+        until(lambda: not list(queue.database.read("SELECT version FROM serving_figures WHERE version = '3'")))
     text = urllib3.request("GET", f"http://{here.address}/metrics").data.decode()
     assert 'version="4"' in text
     assert 'version="3"' not in text
