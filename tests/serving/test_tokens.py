@@ -77,7 +77,7 @@ def test_what_has_expired_or_is_gone_is_taken_no_more_and_use_is_noted() -> None
 
 @pytest.mark.slow
 def test_a_server_behind_a_proxy_asks_for_tokens_and_heeds_them_while_it_runs(
-    serve: Serve, tmp_path: Path, model: Path
+    serve: Serve, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
         table = TokenTable(queue.database)
@@ -100,6 +100,8 @@ def test_a_server_behind_a_proxy_asks_for_tokens_and_heeds_them_while_it_runs(
         bench = ("bench", "dense", "--url", f"http://{server.address}", "--rate", "20", "--seconds", "1")
         assert "a token is needed" in clx(*bench, code=3)
         assert "100.00" in clx(*bench, "--token-file", str(tmp_path / "token"))
+        monkeypatch.setenv("CLX_TOKEN", admin)
+        assert "100.00" in clx(*bench)
 
 
 def refusal(call: Any) -> str:

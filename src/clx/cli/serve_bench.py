@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,9 +132,9 @@ def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
 
 
 def _token(path: Path | None) -> str:
-    """What a file has, in one line; none without one."""
+    """What a file has, in one line; without one what ``CLX_TOKEN`` says, if anything."""
     try:
-        found = "" if path is None else path.read_text(encoding="ascii").strip()
+        found = os.environ.get("CLX_TOKEN", "") if path is None else path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} has no token: {error}.", "Type: clx server token add NAME --role work") from None
     if not found.isprintable():

@@ -25,6 +25,7 @@ from clx.serving.served import Served
 from clx.serving.shelf import Shelf
 from clx.serving.tasks import Tasks
 from clx.serving.tensors import Tensor
+from clx.serving.trial import tried
 
 ASIDE = 64 << 10
 """Bytes of a call to load from which on a thread reads it."""
@@ -262,14 +263,18 @@ class Api:
             said = parsed(body) if len(body) < ASIDE else await asyncio.to_thread(parsed, body)
         if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
             raise Refusal("malformed", "the body is no object with parameters")
-        await self._put(name, self._shelf.wanted(name, said.get("parameters", {})))
+        parameters = said.get("parameters", {})
+        is_sent = any(each.startswith("file:") for each in parameters)
+        await self._put(name, self._shelf.wanted(name, parameters), is_sent=is_sent)
 
     async def _upload(self, name: str, version: str, body: bytes) -> None:
-        await self._put(name, self._shelf.uploaded(name, version, body))
+        await self._put(name, self._shelf.uploaded(name, version, body), is_sent=True)
 
-    async def _put(self, name: str, asked: Coroutine[Any, Any, Served]) -> None:
+    async def _put(self, name: str, asked: Coroutine[Any, Any, Served], *, is_sent: bool) -> None:
         async with self._catalogue.changing(name):
             model = await asked
+            if is_sent and any(each.state == "ready" for each in self._catalogue):
+                await tried(model)  # not at the cost of those
             await self._catalogue.put(model)
             await self._shelf.loaded(model)
 
