@@ -73,7 +73,8 @@ def test_an_answer_is_written_elsewhere_as_it_would_be_here() -> None:
             Inference([], [Wanted("y", binary=True), Wanted("z", binary=False)]),
         ):
             size, parts = await aside.write(asked, "m", "1", outputs)
-            assert (size, b"".join(parts)) == (lambda s, p: (s, b"".join(p)))(*answer(asked, "m", "1", outputs))
+            size_here, parts_here = answer(asked, "m", "1", outputs)
+            assert (size, b"".join(parts)) == (size_here, b"".join(parts_here))
         with pytest.raises(Refusal, match="there is no output w"):
             await aside.write(Inference([], [Wanted("w", binary=False)]), "m", "1", outputs)
 

@@ -59,6 +59,7 @@ class Api:
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
         self._aside = Aside()
+        self._trying = asyncio.Lock()
         self._tasks = Tasks()
         self.draining = False
 
@@ -274,7 +275,8 @@ class Api:
         async with self._catalogue.changing(name):
             model = await asked
             if is_sent and any(each.state == "ready" for each in self._catalogue):
-                await tried(model)  # not at the cost of those
+                async with self._trying:  # not at the cost of those
+                    await tried(model)
             await self._catalogue.put(model)
             await self._shelf.loaded(model)
 
