@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clx.serving import aside as aside_module
 from clx.serving.aside import LARGE, MANY, Aside, is_large, is_much
 from clx.serving.failures import Refusal
 from clx.serving.protocol import Inference, Wanted, answer, inference
@@ -104,3 +105,16 @@ def test_what_is_large_is_json_and_not_tensors() -> None:
     assert is_much(Inference([]), much)
     assert not is_much(Inference([], binary=True), much)
     assert not is_much(Inference([], [Wanted("y", binary=True)]), much)
+
+
+def test_more_than_can_be_read_in_time_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(BODIES[0][0]).encode()
+    monkeypatch.setattr(aside_module, "MOST_WAITING", 2 * len(body))
+
+    async def read(aside: Aside) -> None:
+        found = await asyncio.gather(*(aside.read(body, None) for _ in range(4)), return_exceptions=True)
+        assert [getattr(each, "id", "") for each in found] == ["7", "7", "", ""]
+        assert {each.status for each in found if isinstance(each, Refusal)} == {503}
+        assert (await aside.read(body, None)).id == "7"
+
+    with_one(read)

@@ -39,6 +39,7 @@ _kept = []
 good = _model(lambda x: {"y": x})
 hang = _model(lambda x: time.sleep(1000))
 leave = _model(lambda x: os._exit(3))
+orphan = _model(lambda x: os.fork() and os._exit(5) or time.sleep(1000))
 abort = _model(lambda x: os.abort())
 fail = _model(lambda x: 1 / 0)
 shape = _model(lambda x: {"y": np.zeros((3, 3, 3))})
@@ -52,7 +53,7 @@ if os.environ.get("CLX_TEST_LEAVES"):
         def __init__(self):
             os._exit(4)
 """
-MODELS = ("good", "hang", "leave", "abort", "fail", "shape", "dtype", "more", "nan", "leak")
+MODELS = ("good", "hang", "leave", "abort", "orphan", "fail", "shape", "dtype", "more", "nan", "leak")
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_whatever_a_model_does_its_requests_are_answered_and_others_never_notice
         assert monotonic() - began < 0.5 + SLACK
         assert "Model hang has ended a worker (it hung)" in server.line()
         until(partial(is_asked_again, server, "hang"))  # the worker is replaced
-        for model, how in {"leave": "exit status 3", "abort": "SIGABRT"}.items():
+        for model, how in {"leave": "exit status 3", "abort": "SIGABRT", "orphan": "exit status 5"}.items():
             assert ask(server, model) == ("500", f"the model has ended its worker: {how}")
             until(partial(is_asked_again, server, model))
     assert wrong == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from clx.db.serving.table import ServingTable
     from clx.db.tokens import TokenTable
     from clx.serving.remote import Address
+    from clx.serving.running import Access, Server
+    from clx.serving.shelf import TableShelf
+    from clx.settings.schema import Settings
 
 _EPILOG = """\b
 Examples:
@@ -150,36 +153,16 @@ def _serve(
 ) -> None:
     from clx.db.serving.table import ServingTable
     from clx.remote.stores import open_store
-    from clx.serving.budget import bytes_of
     from clx.serving.remote import Address
-    from clx.serving.running import Access, Server, serve
+    from clx.serving.running import Access, serve
     from clx.serving.shelf import TableShelf
 
-    remote, count = options["remote"], options["workers"]
-    token = _token(options["token_file"], [each.host for each in remote])
-    count = (0 if remote else 1) if count is None else count
     settings = here.resolved.settings
-    memory = options["memory"] or (bytes_of(settings.serving.memory_budget) if settings.serving.memory_budget else 0)
     needs_tokens = host not in _HERE or options["behind_proxy"]
+    made = _maker(settings, options)
 
     def server(shelf: TableShelf) -> Server:
-        modules, phases = settings.serving.modules, options["phases"]
-        path = (*settings.python.path, str(Path.cwd())) if modules else ()
-        access = Access(_tokens(shelf.table.database) if needs_tokens else None, tls)
-        return Server(
-            shelf,
-            count,
-            remote,
-            token,
-            modules,
-            echo,
-            phases=phases,
-            memory=memory,
-            path=path,
-            access=access,
-            hang=settings.serving.hang_timeout,
-            growth=bytes_of(settings.serving.worker_growth),
-        )
+        return made(shelf, Access(_tokens(shelf.table.database) if needs_tokens else None, tls))
 
     def told(at: int) -> None:
         echo(f"Serving at {'http' if tls is None else 'https'}://{host}:{at}; Ctrl-C ends it.")
@@ -193,6 +176,37 @@ def _serve(
             raise StartupError(
                 f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
             ) from None
+
+
+def _maker(settings: Settings, options: dict[str, Any]) -> Callable[[TableShelf, Access], Server]:
+    """What makes a server as settings and options want it."""
+    from clx.serving.budget import bytes_of
+    from clx.serving.running import Server
+
+    remote, count = options["remote"], options["workers"]
+    token = _token(options["token_file"], [each.host for each in remote])
+    count = (0 if remote else 1) if count is None else count
+    serving = settings.serving
+    path = (*settings.python.path, str(Path.cwd())) if serving.modules else ()
+    memory = options["memory"] or (bytes_of(serving.memory_budget) if serving.memory_budget else 0)
+
+    def made(shelf: TableShelf, access: Access) -> Server:
+        return Server(
+            shelf,
+            count,
+            remote,
+            token,
+            serving.modules,
+            echo,
+            phases=options["phases"],
+            memory=memory,
+            path=path,
+            access=access,
+            hang=serving.hang_timeout,
+            growth=bytes_of(serving.worker_growth),
+        )
+
+    return made
 
 
 def _tls(host: str, options: dict[str, Any]) -> ssl.SSLContext | None:

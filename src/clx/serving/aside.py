@@ -23,6 +23,8 @@ from clx.serving.tensors import Tensor
 
 LARGE = 128 << 10
 """Bytes of JSON from which on it is read here; below, some milliseconds at most are saved by asking nobody."""
+MOST_WAITING = 32 << 20
+"""Bytes of bodies that may wait to be read, some seconds' worth: who asks for an answer in time is not kept longer."""
 MANY = 1 << 14
 """Elements of outputs from which on they are written as JSON here."""
 _HEAD = 12
@@ -133,6 +135,7 @@ class Aside:
 
     def __init__(self) -> None:
         self._one = asyncio.Lock()
+        self._waiting = 0  # bytes of bodies that wait to be read
         self._process: subprocess.Popen[bytes] | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -142,7 +145,15 @@ class Aside:
         Raises:
             Refusal: names what is wrong.
         """
-        said, rest = await self._ask(Reading(header), [body])
+        if self._waiting and self._waiting + len(body) > MOST_WAITING:
+            raise Refusal(
+                "busy", "too many large requests are being read: send tensors as binary data", retry_after_s=1
+            )
+        self._waiting += len(body)
+        try:
+            said, rest = await self._ask(Reading(header), [body])
+        finally:
+            self._waiting -= len(body)
         assert isinstance(said, Read)
         wanted = [Wanted(*each) for each in said.wanted]
         return Inference(_tensors(said.inputs, rest), wanted, said.id, said.binary, said.timeout, said.priority)

@@ -45,9 +45,11 @@ LOOK = 1.0
 """Seconds between two looks at connections and workers."""
 DRAIN = 5.0
 """Seconds in which what was accepted is still answered at the end."""
+HANDSHAKE = 10.0
+"""Seconds that a client has for that of TLS."""
 WATCH = 0.2
 """Seconds between two looks for workers that hang."""
-GONE = 0.5
+GONE = 0.1
 """Seconds that a worker has from the end of its link to its own."""
 REST = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before the next start of a worker that keeps dying."""
@@ -143,7 +145,10 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         await self._read_tokens()
-        listening = await loop.create_server(self._connection, host, port, backlog=1024, ssl=self._access.tls)
+        tls, patience = self._access.tls, None if self._access.tls is None else HANDSHAKE
+        listening = await loop.create_server(
+            self._connection, host, port, backlog=1024, ssl=tls, ssl_handshake_timeout=patience
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         for executor in range(self._count):
@@ -299,6 +304,9 @@ class Server:
         new = next(self._numbers)
         await self._start(new)
         await self._load_all(new)
+        if new not in self._controller.links:  # it did not get so far: at the next look another is tried
+            self._retired.discard(executor)
+            return
         self._controller.retire(executor)
         while not self._controller.is_idle(executor):
             await asyncio.sleep(WATCH)
@@ -308,10 +316,13 @@ class Server:
         """End the workers that hang."""
         while True:
             await asyncio.sleep(WATCH)
+            for executor, started in list(self._workers.items()):
+                if started.poll() is not None and executor in self._controller.links:
+                    self._controller.links[executor].close()  # a child of its model has a copy of the link
             for executor in self._controller.look():
-                started = self._workers.get(executor)
-                if started is not None:
-                    started.kill()
+                hung = self._workers.get(executor)
+                if hung is not None:
+                    hung.kill()
                 elif executor in self._controller.links:  # its own machine ends it
                     self._controller.links[executor].close()
 
