@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic_ns
 
@@ -9,7 +10,7 @@ from clx.serving.budget import load_estimate
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.faults import FACTOR, MOST, Faults, hangs
-from clx.serving.frames import Loaded, LoadFailed, Message, Wanted
+from clx.serving.frames import Loaded, LoadFailed, Measured, Message, Wanted
 from clx.serving.inflight import Result, tell
 from clx.serving.protocol import Inference
 from clx.serving.served import Served
@@ -51,6 +52,12 @@ class Guarded(Controller):
         self._struck: dict[str, tuple[int, int]] = {}  # where a model was struck, and when
         self.infer = self._infer
 
+    def load_at(self, executor: int, model: Served) -> asyncio.Future[None]:
+        """Have a worker hold a model; see :meth:`Controller.load_at`."""
+        if self._loading(executor) is None:  # what it loaded before says nothing of this
+            self._got_on[executor] = monotonic_ns()
+        return super().load_at(executor, model)
+
     # -- what is seen -----------------------------------------------------------------------------------
 
     def look(self) -> list[int]:
@@ -88,6 +95,8 @@ class Guarded(Controller):
     def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
         if isinstance(message, Loaded | LoadFailed | Wanted):
             self._got_on[executor] = monotonic_ns()
+        elif isinstance(message, Measured):
+            self._warms.pop(executor, None)
         super()._heed(executor, message, rest)
 
     def retire(self, executor: int) -> None:
@@ -108,6 +117,7 @@ class Guarded(Controller):
         how = "it hung" if executor in self._hung else self._fate(executor)
         self._hung.discard(executor)
         self._got_on.pop(executor, None)
+        self._warms.pop(executor, None)
         if how:
             self._strike(executor, how)
         super()._gone(executor)
