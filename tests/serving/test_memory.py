@@ -23,7 +23,7 @@ from tritonclient.utils import InferenceServerException
 
 pytestmark = pytest.mark.slow
 SOAK = bool(os.environ.get("CLX_SOAK"))
-MODELS, INSIDE, FITTING, REQUESTS = (50, 2236, 10, 400) if SOAK else (20, 1024, 5, 60)
+MODELS, INSIDE, FITTING, REQUESTS = (50, 2236, 10, 100) if SOAK else (20, 1024, 5, 60)
 """Fifty of 20 MB in 200 MB; and a short form of that."""
 ONE = INSIDE * INSIDE * 4
 """Bytes of a model."""
@@ -73,7 +73,7 @@ def test_many_models_where_a_few_fit_are_all_answered(serve: Serve, tmp_path: Pa
         """Requests one after another; after each, what models are said to take, and what the worker has."""
         dice = Random(seed)
         taken: list[tuple[int, int]] = []
-        with client_of.InferenceServerClient(server.address, network_timeout=60) as client:
+        with client_of.InferenceServerClient(server.address, network_timeout=900 if SOAK else 120) as client:
             for _ in range(REQUESTS):
                 (model,) = dice.choices(range(MODELS), cum_weights=weights)
                 if len(taken) % 4 == 3:  # one without the time for a load is told so, or is in time
@@ -83,7 +83,7 @@ def test_many_models_where_a_few_fit_are_all_answered(serve: Serve, tmp_path: Pa
         return taken
 
     told: list[tuple[str, str]] = []
-    with client_of.InferenceServerClient(server.address, network_timeout=60) as client:
+    with client_of.InferenceServerClient(server.address, network_timeout=900 if SOAK else 120) as client:
         until(lambda: in_memory(client))
         with ThreadPoolExecutor(2) as threads:
             taken = [each for some in threads.map(zipf, (1, 2)) for each in some]
