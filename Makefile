@@ -52,7 +52,7 @@ unit:                ## the quick tests, on two cores: under a minute
 	wait; cat $$said/[1-4]; test "$$(cat $$said/[1-4].code | sort -u)" = 0; code=$$?; rm -rf $$said; exit $$code
 
 soak:                ## the long forms of the fault tests
-	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/routines/test_storm.py tests/workers/supervision tests/workers/supervision/services
+	CLX_SOAK=1 $(BIN)/python -m pytest --timeout 3600 tests/faults tests/routines/test_storm.py tests/serving/test_memory.py tests/serving/test_uploads.py tests/serving/test_many_clients.py tests/workers/supervision tests/workers/supervision/services
 
 bench:               ## the numbers the README quotes; nothing else should run meanwhile
 	$(BIN)/python -m benchmarks

@@ -95,6 +95,7 @@ QUICK = (
     "workers/test_functions.py",
     "workers/test_elsewhere.py",
     "workers/test_liveness.py",
+    "test_exposition.py",
     "test_house.py",
     "test_spelling.py",
     "work",

@@ -149,7 +149,7 @@ UNTESTED = {
         ),
         (
             "processes with models, links to them: tests/serving/test_kept.py",
-            "cli.models cli.serve serving.running serving.links serving.worker.onnx",
+            "cli.models cli.serve serving.running serving.guarding serving.worker.onnx",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",
@@ -165,7 +165,7 @@ UNTESTED = {
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
-                "server.views.pipelines server.giving server.api.pipelines"
+                "server.views.metrics server.views.pipelines server.giving server.api.pipelines"
             ),
         ),
         (

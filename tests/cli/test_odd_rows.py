@@ -37,6 +37,7 @@ from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd_rows import tables
 from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.results import all_results
+from clx.db.serving.figures import Figures, FiguresTable
 from clx.db.serving.models import ActionRow, NewModel, RequestRow
 from clx.db.serving.table import ServingTable
 from clx.db.workers import WorkerTable
@@ -154,6 +155,7 @@ def _fill_serving(queue: Queue, n: int) -> None:
     table.set(f"s{n}", "value")
     served = table.begin("there")
     request = RequestRow(1, "", f"m{n}", "1", "success", 1, 1, 1, 1, 0, 1, 2)
+    FiguresTable(queue.database).tell([Figures(f"m{n}", "1", served, 1, "ready", 1, 0, 0, 0, 0, 7, 1, 2, 3, {})])
     table.log(served, [request], [ActionRow(2, "infer", 0, f"m{n}", "1", "success", 1, 1, 1, 1, 1, 1, 1)])
 
 

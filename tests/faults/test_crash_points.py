@@ -177,6 +177,11 @@ _SCENARIOS = {
     "begin_serving": (_SERVING, "models.begin('here')"),
     "set_serving": (_SERVING, "models.set('phase', 'infer')"),
     "tell_models": (_SERVED, "models.tell([Told('m', '1', 'ready', '', 7)])"),
+    "tell_figures": (
+        _SERVING + "from clx.db.serving.figures import Figures, FiguresTable\n"
+        "told = [Figures(name, '1', 1, 1, 'ready', 1, 0, 0, 0, 0, 7, 1, 2, 3, {}) for name in 'ab']\n",
+        "FiguresTable(queue.database).tell(told, [('c', '1')])",
+    ),
     "log_serving": (
         _SERVING,
         "models.log(1, [RequestRow(1, '', 'm', '1', 'success', 1, 1, 1, 1, 0, 1, 2)], [])",
@@ -384,6 +389,7 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT name, version, chosen, residence, state, grown FROM serving_models ORDER BY name, version"
             ),
             "serving": database.read("SELECT name, value, changes FROM serving_settings ORDER BY name"),
+            "figures": database.read("SELECT model, version FROM serving_figures ORDER BY model"),
             "requests": database.read("SELECT server, number FROM serving_requests"),
             "configs": database.read("SELECT name, schedule FROM pipeline_configs"),
             "steps": database.read("SELECT name, status, works FROM pipeline_steps"),

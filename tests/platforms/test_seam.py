@@ -40,7 +40,9 @@ BESIDE = {
     "routines/tasks/keeper.py": "runs only where there is fork: its worker refuses to begin elsewhere",
     "routines/tasks/process.py": "the same: it starts that one",
     "serving/handshake.py": "keeps a link alive by options that not every system has",
+    "serving/aside.py": "gives workers an end of a socket: `clx serve` refuses to begin where that cannot be",
     "serving/running.py": "gives workers an end of a socket: `clx serve` refuses to begin where that cannot be",
+    "serving/trial.py": "gives workers an end of a socket: `clx serve` refuses to begin where that cannot be",
     "serving/worker/listening.py": "gives workers a connection: `clx serve` refuses to begin where that cannot be",
     "workers/lock_probe.py": "runs in a container, which is Linux",
 }

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import zlib
 from collections.abc import Callable
 from typing import cast
 
 import pytest
 from tests.support.models_here import Transport, answers, connected
 
-from clx.serving.failures import Refusal
 from clx.serving.http import (
     IDLE,
     LARGEST_ASIDE,
     LARGEST_HEAD,
     MOST_PIPELINED,
     STALLED,
-    Answer,
     Connection,
     Connections,
-    Reply,
-    Request,
-    decompressed,
 )
+from clx.serving.messages import Answer, Reply, Request
 
 
 def echo(request: Request, reply: Reply) -> None:
@@ -124,27 +119,6 @@ def test_bodies_in_chunks_are_put_together() -> None:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n"
     )
     assert answers(transport.written)[0].body == b"POST / abc"
-
-
-def test_compressed_bodies_are_what_they_were() -> None:
-    raw = zlib.compressobj(wbits=-15)
-    packed = raw.compress(b"body") + raw.flush()
-    for coding, body in (
-        ("gzip", gzip.compress(b"body")),
-        ("deflate", zlib.compress(b"body")),
-        ("deflate", packed),
-        ("identity", b"body"),
-    ):
-        assert decompressed(body, coding, 100) == b"body"
-
-
-@pytest.mark.parametrize(
-    ("coding", "body"), [("br", b"body"), ("gzip", b"body"), ("gzip", gzip.compress(b"body")[:-1]), ("deflate", b"")]
-)
-def test_what_is_not_compressed_as_it_says_is_refused(coding: str, body: bytes) -> None:
-    with pytest.raises(Refusal) as raised:
-        decompressed(body, coding, 100)
-    assert raised.value.status == 400
 
 
 def test_a_client_that_stalls_is_given_up_and_one_that_waits_for_its_answer_is_not() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,32 @@ def test_what_became_of_requests_is_there_after_the_end(
     actions = clx("serve", "export", "actions")
     assert ("load" in actions, "infer" in actions) == (True, True)
     assert "Nothing is served" in clx("serve", "status")
+
+
+def test_what_is_older_than_a_second_outlives_a_kill(
+    serve: Serve, models: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    """Requests come until the server is killed; each that was answered more than a second before is written down."""
+    models("add", "dense", str(model))
+    server = serve()
+    answered: dict[str, float] = {}
+    with connect(server) as client:
+        until(lambda: client.is_model_ready("dense"))
+        began = monotonic()
+        while monotonic() < began + 2.5:
+            name = str(len(answered))
+            client.infer("dense", [_zeros()], request_id=name)
+            answered[name] = monotonic()
+    killed = monotonic()
+    server.process.kill()
+    server.process.wait()
+    words = [sys.executable, "-m", "clx", "serve", "export", "requests"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    names, *rows = [line.split("\t") for line in done.stdout.splitlines()]
+    kept = {row[names.index("request")] for row in rows}
+    old = {name for name, at in answered.items() if at < killed - 1}
+    assert len(old) > 10
+    assert old <= kept
 
 
 def _zeros() -> Any:

@@ -7,7 +7,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,46 @@ def test_workers_first_then_the_controller_then_a_client(
             write_slow_model(two.home / "models" / "slow.onnx")
             load(client, "slow.onnx")
             assert client.infer("slow", asked_slow(5)).as_numpy("y").tolist() == [5]
+
+
+def test_the_six_steps_of_the_document(machines: list[Machine], token: Path, serve: Serve) -> None:
+    """Workers, then the controller, then a client: wait, load, countdown, infer; and the same after a kill."""
+    one, two = machines
+    with waiting(one, token), waiting(two, token):
+        server, lines = served_by(serve, machines, token, "--phases")  # 1, 2: empty workers are found
+        assert all(f"{each.address}:{PORT} is there" in line for each, line in zip(machines, lines, strict=True))
+        with client_of.InferenceServerClient(server.address, network_timeout=120) as client:
+            assert client.get_server_metadata()["phase"] == "wait"
+            bounced(lambda: client.infer("slow", asked_slow(1)), 404, "there is no model slow")
+            with pytest.raises(InferenceServerException, match=r"there is no slow\.onnx below") as absent:
+                load(client, "slow.onnx")  # 3: of all workers that lack it, the client hears
+            for each in machines:
+                assert f"worker {each.address}:{PORT}: there is no slow.onnx" in str(absent.value)
+                write_slow_model(each.home / "models" / "slow.onnx")
+            assert server.line() == "Phase: load.\n"
+            load(client, "slow.onnx")
+            bounced(lambda: client.infer("slow", asked_slow(1)), 409, "no requests are taken yet")
+            seen = [server.line() for _ in range(2)]  # 4: after a second of silence
+            while seen[-1] != "Phase: infer.\n":
+                seen.append(server.line())
+            assert seen[-2:] == ["Phase: countdown.\n", "Phase: infer.\n"]
+            assert client.infer("slow", asked_slow(5)).as_numpy("y").tolist() == [5]  # 5
+            bounced(lambda: load(client, "slow.onnx"), 409, "loading is over")  # 6
+            bounced(lambda: client.unload_model("slow"), 409, "loading is over")
+        server.process.kill()
+        server.process.wait()
+        again, _ = served_by(serve, machines, token, "--phases")
+        with client_of.InferenceServerClient(again.address, network_timeout=120) as client:
+            assert client.get_server_metadata()["phase"] == "infer"
+            bounced(lambda: load(client, "slow.onnx"), 409, "loading is over")
+            until(lambda: client.is_model_ready("slow"))
+            assert client.infer("slow", asked_slow(7)).as_numpy("y").tolist() == [7]
+
+
+def bounced(call: Callable[[], Any], status: int, text: str) -> None:
+    with pytest.raises(InferenceServerException, match=text) as refused:
+        call()
+    assert refused.value.status() == str(status)
 
 
 def test_a_machine_that_is_cut_off_loses_no_request(machines: list[Machine], token: Path, serve: Serve) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clx.serving.estimates import WARM_UPS
-from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
+from clx.serving.scheduler import Scheduler
+from clx.serving.tickets import Batch, Refused, Ticket
 
 MS = 1_000_000
 

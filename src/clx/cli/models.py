@@ -107,6 +107,15 @@ def _require_model(path: Path) -> None:
     """See that a file is a model, where there is what can tell."""
     if not path.is_file():
         raise UsageError(f"There is no file {visible_line(str(path))}.", "Name a file of ONNX, or MODULE:CALLABLE.")
+    from clx.serving.onnx_parts import other_files_of
+
+    elsewhere = other_files_of(path)
+    if elsewhere:
+        raise UsageError(
+            f"{visible_line(str(path))} has its weights in other files: {visible_line(', '.join(elsewhere))}",
+            "Save it as one: onnx.save(model, path, save_as_external_data=False); "
+            f"or serve it where it lies: clx serve --model NAME={visible_line(str(path))}",
+        )
     if find_spec("onnxruntime") is None or find_spec("numpy") is None:
         return
     from clx.serving.worker.models import ModelError

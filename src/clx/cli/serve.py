@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,9 +20,16 @@ from clx.platforms import system
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    import ssl
+
+    from clx.db.database import Database
     from clx.db.serving.models import ModelRow
     from clx.db.serving.table import ServingTable
+    from clx.db.tokens import TokenTable
     from clx.serving.remote import Address
+    from clx.serving.running import Access, Server
+    from clx.serving.shelf import TableShelf
+    from clx.settings.schema import Settings
 
 _EPILOG = """\b
 Examples:
@@ -108,6 +115,9 @@ class _At(click.ParamType["Address"]):
     type=_Bytes(),
     help="What models may take in each process that holds them, as 500M. [default: any]",
 )
+@click.option("--behind-proxy", is_flag=True, help="A proxy before it speaks TLS, and lets others reach it.")
+@click.option("--ssl-certfile", type=_FILE, metavar="FILE", help="A certificate, to speak TLS itself.")
+@click.option("--ssl-keyfile", type=_FILE, metavar="FILE", help="Its key, unless it is in the same file.")
 @click.option("--phases", is_flag=True, help="First models are loaded, then requests are taken, never both.")
 @about_database
 @verbose_option()
@@ -123,44 +133,112 @@ def command(
     if context.invoked_subcommand is not None:
         return
     _require_packages()
-    if host not in _HERE:
-        raise UsageError(f"Whoever reaches {host} could use the models.", "Serve this machine: --host 127.0.0.1")
+    tls = _tls(host, options)
     from clx.db.serving.models import NAME
-    from clx.db.serving.table import ServingTable
-    from clx.remote.stores import open_store
-    from clx.serving.budget import bytes_of
-    from clx.serving.remote import Address
-    from clx.serving.running import Server, serve
-    from clx.serving.shelf import TableShelf
 
     for name, _ in models:
         if not NAME.fullmatch(name):
             raise UsageError(f"A model cannot be called {name!r}.", "Use A-Z a-z 0-9 . _ -, 128 of them at most.")
-    remote = options["remote"]
-    token = _token(options["token_file"], [each.host for each in remote])
-    count = options["workers"]
-    count = (0 if remote else 1) if count is None else count
+    _serve(here, models, host, port, tls, options)
+    context.exit(0)
+
+
+def _serve(
+    here: Here,
+    models: Sequence[tuple[str, Path]],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    options: dict[str, Any],
+) -> None:
+    from clx.db.serving.table import ServingTable
+    from clx.remote.stores import open_store
+    from clx.serving.remote import Address
+    from clx.serving.running import Access, serve
+    from clx.serving.shelf import TableShelf
 
     settings = here.resolved.settings
-    memory = options["memory"] or (bytes_of(settings.serving.memory_budget) if settings.serving.memory_budget else 0)
+    needs_tokens = host not in _HERE or options["behind_proxy"]
+    made = _maker(settings, options)
 
     def server(shelf: TableShelf) -> Server:
-        modules = settings.serving.modules
-        path = (*settings.python.path, str(Path.cwd())) if modules else ()
-        return Server(shelf, count, remote, token, modules, echo, phases=options["phases"], memory=memory, path=path)
+        return made(shelf, Access(_tokens(shelf.table.database) if needs_tokens else None, tls))
+
+    def told(at: int) -> None:
+        echo(f"Serving at {'http' if tls is None else 'https'}://{host}:{at}; Ctrl-C ends it.")
 
     with open_or_make(here.resolved, here.path) as database:
         store = open_store(database.state.shared / "artifacts", settings.artifacts)
         shelf = TableShelf(ServingTable(database), store, dict(models))
         try:
-            serve(
-                shelf, server, Address(host, port), lambda at: echo(f"Serving at http://{host}:{at}; Ctrl-C ends it.")
-            )
+            serve(shelf, server, Address(host, port), told)
         except OSError as error:
             raise StartupError(
                 f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
             ) from None
-    context.exit(0)
+
+
+def _maker(settings: Settings, options: dict[str, Any]) -> Callable[[TableShelf, Access], Server]:
+    """What makes a server as settings and options want it."""
+    from clx.serving.budget import bytes_of
+    from clx.serving.running import Server
+
+    remote, count = options["remote"], options["workers"]
+    token = _token(options["token_file"], [each.host for each in remote])
+    count = (0 if remote else 1) if count is None else count
+    serving = settings.serving
+    path = (*settings.python.path, str(Path.cwd())) if serving.modules else ()
+    memory = options["memory"] or (bytes_of(serving.memory_budget) if serving.memory_budget else 0)
+
+    def made(shelf: TableShelf, access: Access) -> Server:
+        return Server(
+            shelf,
+            count,
+            remote,
+            token,
+            serving.modules,
+            echo,
+            phases=options["phases"],
+            memory=memory,
+            path=path,
+            access=access,
+            hang=serving.hang_timeout,
+            growth=bytes_of(serving.worker_growth),
+        )
+
+    return made
+
+
+def _tls(host: str, options: dict[str, Any]) -> ssl.SSLContext | None:
+    """What is spoken at an address: TLS, with a certificate; else nothing that others could read on the way."""
+    certificate, key = options["ssl_certfile"], options["ssl_keyfile"]
+    if certificate is None:
+        if key is not None:
+            raise UsageError("A key alone is of no use.", "Give its certificate, too: --ssl-certfile FILE")
+        if host not in _HERE and not options["behind_proxy"]:
+            raise UsageError(
+                f"At {host} everybody on the way could read tokens and requests.",
+                "Give --ssl-certfile and --ssl-keyfile, or --behind-proxy where a proxy before it speaks TLS.",
+            )
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(f"{certificate} is no certificate with its key: {error}.", "Give both as PEM.") from None
+    return context
+
+
+def _tokens(database: Database) -> TokenTable:
+    """The tokens of who may ask; one at least."""
+    from clx.db.tokens import TokenTable
+
+    table = TokenTable(database)
+    if not table.valid():
+        raise UsageError("Nobody could ask: there is no token.", "Type: clx server token add NAME --role work")
+    return table
 
 
 def _require_packages() -> None:

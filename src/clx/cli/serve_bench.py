@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,7 @@ _LOADS = (0.7, 1.5, 4.0)
 @click.option(
     "--arrivals", type=_FILE, metavar="FILE", help="With --load replay: seconds at which requests come, a line each."
 )
+@click.option("--token-file", type=_FILE, metavar="FILE", help="The token that the server wants.")
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=5.0, show_default=True, help="How long a run is.")
 @click.option("--timeout", type=click.FloatRange(0), default=0, help="Milliseconds that each request has; 0: any.")
 @click.option(
@@ -112,9 +114,10 @@ def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     if parts.scheme != "http" or not parts.hostname:
         raise UsageError(f"{options['url']} is no address of a server.", "Write --url http://HOST:PORT")
     host, port, seconds = parts.hostname, parts.port or 80, options["seconds"]
+    token = _token(options["token_file"])
 
     def load() -> Load:
-        return Load(host, port, model, options["timeout"] / 1e3)
+        return Load(host, port, model, options["timeout"] / 1e3, token)
 
     if options["load"] == "closed":
         return {f"{options['clients']} clients": lambda: load().closed_loop(options["clients"], seconds)}
@@ -126,6 +129,17 @@ def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         return lambda: load().open_loop(draw(rate, Random(options["seed"])), seconds)  # noqa: S311
 
     return {f"{rate:g}/s": at(rate) for rate in options["rates"] or (100.0,)}
+
+
+def _token(path: Path | None) -> str:
+    """What a file has, in one line; without one what ``CLX_TOKEN`` says, if anything."""
+    try:
+        found = os.environ.get("CLX_TOKEN", "") if path is None else path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} has no token: {error}.", "Type: clx server token add NAME --role work") from None
+    if not found.isprintable():
+        raise UsageError(f"{path} has more than a token.", "Type: clx server token add NAME --role work")
+    return found
 
 
 def _read(path: Path | None) -> Iterator[float]:

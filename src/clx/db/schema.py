@@ -29,7 +29,7 @@ from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0011"
+REVISION = "0012"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (

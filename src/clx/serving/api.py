@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from time import time_ns
 from typing import Any
 
 from clx import __version__
 from clx.db.serving.models import NAME, VERSION
+from clx.exposition import MEDIA
+from clx.serving.aside import Aside, is_large, is_much
 from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.figures import Watch
+from clx.serving.messages import Answer, Reply, Request, Withdraw
+from clx.serving.metrics import metrics
 from clx.serving.phases import Phases
-from clx.serving.protocol import answer, inference, parsed
+from clx.serving.protocol import Inference, answer, inference, parsed
 from clx.serving.served import Served
 from clx.serving.shelf import Shelf
 from clx.serving.tasks import Tasks
 from clx.serving.tensors import Tensor
+from clx.serving.trial import tried
 
 ASIDE = 64 << 10
 """Bytes of a call to load from which on a thread reads it."""
@@ -33,16 +40,26 @@ class Api:
         catalogue: which are served.
         shelf: where models lie.
         phases: in which phase the server is; None: it has none.
+        statuses: answers by status, for ``/metrics``.
     """
 
     def __init__(
-        self, controller: Controller, catalogue: Catalogue, shelf: Shelf, phases: Phases | None = None
+        self,
+        controller: Controller,
+        catalogue: Catalogue,
+        shelf: Shelf,
+        phases: Phases | None = None,
+        statuses: Mapping[int, int] | None = None,
     ) -> None:
+        self.watch = Watch(controller, catalogue)
+        self._statuses = statuses if statuses is not None else {}
         self.phases = phases
         self._controller = controller
         self._catalogue = catalogue
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
+        self._aside = Aside()
+        self._trying = asyncio.Lock()
         self._tasks = Tasks()
         self.draining = False
 
@@ -68,7 +85,10 @@ class Api:
             reply(Answer.of({"name": "clx", "version": __version__, "extensions": EXTENSIONS, **said}))
         elif path == "/v2/models/stats":
             _require(request, "GET")
-            reply(Answer.of({"model_stats": [_statistics(each) for each in self._catalogue]}))
+            reply(Answer.of({"model_stats": [self._statistics(each) for each in self._catalogue]}))
+        elif path == "/metrics":
+            _require(request, "GET")
+            self._tasks.begin(self._metrics(reply))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
@@ -90,7 +110,7 @@ class Api:
             ready = served.state == "ready" and not self.draining
             reply(Answer(200) if ready else Answer.to(_not_ready(served)))
         elif rest == ["stats"]:
-            reply(Answer.of({"model_stats": [_statistics(served)]}))
+            reply(Answer.of({"model_stats": [self._statistics(served)]}))
         elif rest in ([], ["config"]):
             if not served.outputs:
                 raise _not_ready(served)
@@ -112,6 +132,13 @@ class Api:
         return served, [each for each in rest if each]
 
     def _infer(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
+        try:
+            return self._ask(served, request, reply)
+        except Refusal as refusal:
+            served.numbers.answered_without(refusal.code)
+            raise
+
+    def _ask(self, served: Served, request: Request, reply: Reply) -> Withdraw | None:
         if self.draining:
             raise Refusal("not_ready", "the server is about to end")
         if self.phases is not None:
@@ -119,26 +146,82 @@ class Api:
         said = request.headers.get(b"inference-header-content-length")
         if said is not None and not (said.isdigit() and len(said) < 19):
             raise Refusal("malformed", "Inference-Header-Content-Length is no number")
-        asked = inference(request.body, None if said is None else int(said))
+        header = None if said is None else int(said)
+        if is_large(request.body, header):
+            return self._infer_large(served, request, header, reply)
+        return self._run(served, inference(request.body, header), request.arrived, reply)
 
+    def _infer_large(self, served: Served, request: Request, header: int | None, reply: Reply) -> Withdraw:
+        """A request whose JSON would hold up everybody else while it is read."""
+        is_gone = False
+        leave: Withdraw | None = None
+
+        async def read() -> None:
+            nonlocal leave
+            try:
+                asked = await self._aside.read(request.body, header)
+                request.body = b""
+                if not is_gone:
+                    leave = self._run(served, asked, request.arrived, reply)
+            except Refusal as refusal:
+                served.numbers.answered_without(refusal.code)
+                reply(Answer.to(refusal))
+
+        def withdraw() -> None:
+            nonlocal is_gone
+            is_gone = True
+            if leave is not None:
+                leave()
+
+        self._tasks.begin(read())
+        return withdraw
+
+    def _run(self, served: Served, asked: Inference, arrived: int, reply: Reply) -> Withdraw | None:
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
-                reply(Answer.to(found))
-                return
-            try:
-                size, body = answer(asked, served.name, served.version, found)
-            except Refusal as refusal:
-                reply(Answer.to(refusal))
-                return
-            if size is None:
-                reply(Answer(200, body))
+                refuse(found)
+            elif is_much(asked, found):
+                found = [replace(each, data=bytes(each.data)) for each in found]  # it lives no longer than this call
+                self._tasks.begin(self._write_much(served, asked, found, reply))
             else:
-                header = b"inference-header-content-length: %d\r\n" % size
-                reply(Answer(200, body, header, b"application/octet-stream"))
+                try:
+                    reply(_answer(*answer(asked, served.name, served.version, found)))
+                except Refusal as refusal:
+                    refuse(refusal)
+
+        def refuse(refusal: Refusal) -> None:
+            served.numbers.answered_without(refusal.code)
+            reply(Answer.to(refusal))
 
         if served.state != "ready" and self._cold.holds(served):
-            return self._cold.ask(served, asked, request.arrived, result)
-        return self._controller.infer(served, asked, request.arrived, result)
+            return self._cold.ask(served, asked, arrived, result)
+        return self._controller.infer(served, asked, arrived, result)
+
+    async def _write_much(self, served: Served, asked: Inference, found: Sequence[Tensor], reply: Reply) -> None:
+        try:
+            reply(_answer(*await self._aside.write(asked, served.name, served.version, found)))
+        except Refusal as refusal:
+            served.numbers.answered_without(refusal.code)
+            reply(Answer.to(refusal))
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        self._aside.end()
+
+    async def _metrics(self, reply: Reply) -> None:
+        log = self._controller.log
+        lost = 0 if log is None else log.lost
+        text = await metrics(self.watch, self._statuses, lost, time_ns() // 1_000_000)
+        reply(Answer(200, (text.encode(),), type=MEDIA.encode()))
+
+    def _statistics(self, served: Served) -> dict[str, Any]:
+        recent = self.watch.of(served, time_ns() // 1_000_000)
+        return {
+            **_statistics(served),
+            "refused_by": dict(served.numbers.causes),
+            **dict(zip(("p50_ns", "p99_ns", "p999_ns"), recent.percentiles(), strict=True)),
+            "memory": [{"worker": each[0], "address": each[1], "bytes": each[2]} for each in self.watch.held(served)],
+        }
 
     # -- the repository -------------------------------------------------------------------------------
 
@@ -181,14 +264,19 @@ class Api:
             said = parsed(body) if len(body) < ASIDE else await asyncio.to_thread(parsed, body)
         if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
             raise Refusal("malformed", "the body is no object with parameters")
-        await self._put(name, self._shelf.wanted(name, said.get("parameters", {})))
+        parameters = said.get("parameters", {})
+        is_sent = any(each.startswith("file:") for each in parameters)
+        await self._put(name, self._shelf.wanted(name, parameters), is_sent=is_sent)
 
     async def _upload(self, name: str, version: str, body: bytes) -> None:
-        await self._put(name, self._shelf.uploaded(name, version, body))
+        await self._put(name, self._shelf.uploaded(name, version, body), is_sent=True)
 
-    async def _put(self, name: str, asked: Coroutine[Any, Any, Served]) -> None:
+    async def _put(self, name: str, asked: Coroutine[Any, Any, Served], *, is_sent: bool) -> None:
         async with self._catalogue.changing(name):
             model = await asked
+            if is_sent and any(each.state == "ready" for each in self._catalogue):
+                async with self._trying:  # not at the cost of those
+                    await tried(model)
             await self._catalogue.put(model)
             await self._shelf.loaded(model)
 
@@ -220,6 +308,13 @@ class Api:
                 raise
 
         self._tasks.begin(do())
+
+
+def _answer(size: int | None, body: Sequence[bytes | memoryview]) -> Answer:
+    """What a request was answered with; *size*: of the JSON before tensors."""
+    if size is None:
+        return Answer(200, body)
+    return Answer(200, body, b"inference-header-content-length: %d\r\n" % size, b"application/octet-stream")
 
 
 def _no_such_path(request: Request) -> Refusal:
@@ -277,7 +372,15 @@ def _statistics(served: Served) -> dict[str, Any]:
             "cache_hit": nothing,
             "cache_miss": nothing,
         },
-        "batch_stats": [],
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": nothing,
+                "compute_infer": runs.document(),
+                "compute_output": nothing,
+            }
+            for rows, runs in sorted(numbers.batches.items())
+        ],
         "offered": numbers.offered,
         "refused": numbers.refused,
         "missed": numbers.missed,

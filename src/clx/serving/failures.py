@@ -6,6 +6,8 @@ from typing import Any, Final
 
 STATUS: Final = {
     "malformed": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "foreign": 403,
     "unknown": 404,
     "method": 405,

@@ -85,7 +85,7 @@ class Following:
             return True
         there.take(model)
         must = there.state == "cold" and model.residence == "warm"
-        return there.key != model.key or there.state == "failed" or must
+        return there.key != model.key or (there.state == "failed" and not there.is_out) or must
 
     async def _follow(self, name: str) -> None:
         async with self._catalogue.changing(name):

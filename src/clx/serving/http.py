@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic_ns
 from typing import Any, Final, cast
 
 import httptools
-import msgspec
 
+from clx.serving.bodies import decompressed
 from clx.serving.callers import LOOPBACK, check
 from clx.serving.failures import Refusal
+from clx.serving.messages import Answer, Handler, Request
+from clx.serving.tokens import Book
 
 LARGEST_HEAD = 64 << 10
 LARGEST_BODY = 256 << 20
@@ -42,62 +43,6 @@ LINGER = 2.0
 _ONCE = frozenset((b"host", b"origin", b"content-encoding", b"inference-header-content-length", b"authorization"))
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 _log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(slots=True)
-class Request:
-    """A request, whole.
-
-    Attributes:
-        arrived: nanoseconds (monotonic) at which its first byte was read.
-        path: as it was sent, without the query; escapes are not undone.
-        headers: names in small letters; of several of a name the last one.
-    """
-
-    arrived: int
-    method: str = ""
-    path: str = ""
-    query: str = ""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    keep: bool = True
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer.
-
-    Attributes:
-        parts: of the body.
-        headers: lines that end in ``\\r\\n``, besides length and type.
-        type: of the body.
-    """
-
-    status: int = 200
-    parts: Sequence[bytes | memoryview] = ()
-    headers: bytes = b""
-    type: bytes = b"application/json"
-
-    @classmethod
-    def of(cls, document: Any, status: int = 200, headers: bytes = b"") -> Answer:
-        """A document as JSON."""
-        return cls(status, (_encode(document),), headers)
-
-    @classmethod
-    def to(cls, refusal: Refusal) -> Answer:
-        """What a refusal is told as."""
-        wait, allow = refusal.more.get("retry_after_s"), refusal.more.get("allow")
-        headers = b"" if wait is None else b"retry-after: %d\r\n" % max(1, round(wait))
-        if allow is not None:
-            headers += b"allow: %b\r\n" % allow.encode("ascii")
-        return cls.of(refusal.document(), refusal.status, headers)
-
-
-Reply = Callable[[Answer], None]
-Withdraw = Callable[[], None]
-Handler = Callable[[Request, Reply], Withdraw | None]
-"""Answers a request, now or later; what it gives back is called if the client is gone before."""
 
 
 class Connections(set["Connection"]):
@@ -108,9 +53,11 @@ class Connections(set["Connection"]):
         largest: bytes of a body, as it is sent and decompressed.
         most: how many there may be.
         held: bytes of bodies that may be kept.
+        book: the tokens of who may ask; None: everybody may.
 
     Attributes:
         held: bytes of bodies that are kept.
+        statuses: how many answers had which.
     """
 
     def __init__(
@@ -120,13 +67,16 @@ class Connections(set["Connection"]):
         largest: int = LARGEST_BODY,
         most: int = MOST_CONNECTIONS,
         most_held: int = MOST_HELD,
+        book: Book | None = None,
     ) -> None:
         super().__init__()
+        self.book = book
         self.hosts = hosts
         self.largest = largest
         self.most = most
         self.most_held = most_held
         self.held = 0
+        self.statuses: dict[int, int] = {}
 
 
 class Connection(asyncio.Protocol):
@@ -242,6 +192,8 @@ class Connection(asyncio.Protocol):
         if b"host" not in headers and self._parser.get_http_version() == "1.1":
             raise Refusal("malformed", "the header Host is missing")
         check(headers, self._open.hosts)
+        if self._open.book is not None:
+            self._open.book.require(request.method, path, headers)
         if int(headers.get(b"content-length", b"0")) > self._open.largest:
             raise Refusal("too_large", f"a body may have {self._open.largest} bytes")
         if headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None and not self._asked:
@@ -334,6 +286,8 @@ class Connection(asyncio.Protocol):
         answer = asked.said
         assert answer is not None
         size = sum(map(len, answer.parts))
+        statuses = self._open.statuses
+        statuses[answer.status] = statuses.get(answer.status, 0) + 1
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
             _STATUS_LINES[answer.status],
             answer.type,
@@ -449,29 +403,3 @@ class _Asked:
 
 def _head_too_large() -> Refusal:
     return Refusal("too_large", f"the head of a request may have {LARGEST_HEAD} bytes")
-
-
-def decompressed(body: bytes, coding: str, largest: int, most: int | None = None) -> bytes | None:
-    """A body as it was before it was compressed; None: it has more than *most* bytes.
-
-    Raises:
-        Refusal: the coding is unknown, the body is damaged, or larger than *largest*.
-    """
-    if coding in ("", "identity"):
-        return body
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise Refusal("malformed", "content-encoding is neither gzip nor deflate")
-    bits = 31 if coding != "deflate" else (15 if body[:1] and body[0] & 0x0F == 8 else -15)
-    bound = largest if most is None else min(largest, most)
-    try:
-        unpacker = zlib.decompressobj(bits)
-        found = unpacker.decompress(body, bound + 1)
-    except zlib.error:
-        raise Refusal("malformed", f"the body is no {coding}") from None
-    if len(found) > bound:
-        if bound < largest:
-            return None
-        raise Refusal("too_large", f"a body may have {largest} bytes when it is decompressed")
-    if not unpacker.eof:
-        raise Refusal("malformed", f"the body is no whole {coding}")
-    return found

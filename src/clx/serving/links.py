@@ -26,6 +26,7 @@ class Link(asyncio.Protocol):
         self.executor = executor
         self.address = address
         self.pid = 0
+        self.grown: dict[str, int] = {}  # bytes that it grew by for each model, by key
         self._heed = heed
         self._lost = lost
         self._reader = Reader()

@@ -8,31 +8,66 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from time import monotonic
+from typing import NamedTuple
+
+import psutil
 
 from clx.db.identity import process_identity
+from clx.db.tokens import TokenTable
 from clx.serving.api import Api
 from clx.serving.budget import Budget
+from clx.serving.callers import LOOPBACK
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
+from clx.serving.failures import Refusal
 from clx.serving.following import Following
+from clx.serving.growth import Growth
+from clx.serving.guarding import Guarded
 from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.shelf import TableShelf
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
+from clx.serving.telling import Telling
+from clx.serving.tokens import Book
 
 LOOK = 1.0
 """Seconds between two looks at connections and workers."""
 DRAIN = 5.0
 """Seconds in which what was accepted is still answered at the end."""
+HANDSHAKE = 10.0
+"""Seconds that a client has for that of TLS."""
+WATCH = 0.2
+"""Seconds between two looks for workers that hang."""
+GONE = 0.1
+"""Seconds that a worker has from the end of its link to its own."""
 REST = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before the next start of a worker that keeps dying."""
+
+
+class Access(NamedTuple):
+    """Who reaches a server, and how.
+
+    Attributes:
+        tokens: of whose bearers requests are taken; None: everybody's are.
+        tls: what it speaks TLS with; None: it does not.
+    """
+
+    tokens: TokenTable | None = None
+    tls: ssl.SSLContext | None = None
+
+
+_OPEN = Access()
 
 
 class Server:
@@ -48,6 +83,9 @@ class Server:
         phases: whether models are loaded first, and requests taken then.
         memory: bytes that models may take in each worker; 0: any number.
         path: directories in which workers look for those modules last.
+        access: who may ask.
+        hang: seconds that a model may take while somebody waits for it.
+        growth: bytes that a worker of this machine may grow by beyond what its models took.
     """
 
     def __init__(
@@ -62,21 +100,30 @@ class Server:
         phases: bool = False,
         memory: int = 0,
         path: Sequence[str] = (),
+        access: Access = _OPEN,
+        hang: float = 30.0,
+        growth: int = 1 << 30,
     ) -> None:
-        self._controller = Controller(self._lost)
+        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
-        self._api = Api(self._controller, self._catalogue, shelf)
+        self._access = access
+        self._book = None if access.tokens is None else Book()
+        self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
+        self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
         self._modules = modules
         self._path = path
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
+        self._growth: defaultdict[int, Growth] = defaultdict(lambda: Growth(growth))
+        self._ran: dict[str, int] = {}  # how often each model had run at the last look
+        self._retired: set[int] = set()
+        self._numbers = count(workers + len(remote))
         self._count = workers
         self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
-        self._open = Connections()
         self._tasks = Tasks()
         self._ended = asyncio.Event()
 
@@ -97,7 +144,11 @@ class Server:
             OSError: the address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(self._connection, host, port, backlog=1024)
+        await self._read_tokens()
+        tls, patience = self._access.tls, None if self._access.tls is None else HANDSHAKE
+        listening = await loop.create_server(
+            self._connection, host, port, backlog=1024, ssl=tls, ssl_handshake_timeout=patience
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         for executor in range(self._count):
@@ -109,14 +160,30 @@ class Server:
         await self._resume_phase()
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
         self._controller.log = Telemetry(self._shelf.table, begun)
+        telling = Telling(self._shelf, self._api.watch, begun)
         ready(at)
-        looking = loop.create_task(self._look())
+        looking = loop.create_task(self._look(telling))
+        watching = loop.create_task(self._watch())
         await self._ended.wait()
         looking.cancel()
+        watching.cancel()
         following.cancel()
         await self._end(listening)
+        await telling.tell()
         if self._controller.log is not None:
             await asyncio.to_thread(self._controller.log.close)
+
+    async def _read_tokens(self) -> None:
+        """Have the tokens as the table has them, and note which were used; while it is locked those known hold."""
+        book, table = self._book, self._access.tokens
+        if book is None or table is None:
+            return
+        used = list(book.used.values())
+        book.used.clear()
+        with contextlib.suppress(Refusal):
+            book.take(await self._shelf.ask(table.valid))
+            for each in used:
+                await self._shelf.ask(partial(table.note_use, each))
 
     async def _resume_phase(self) -> None:
         """Be in the phase that the server before was in, if that was the last one."""
@@ -173,7 +240,8 @@ class Server:
         if started is not None:
             started.kill()
             started.wait()
-        if self._ended.is_set():
+        self._growth.pop(executor, None)
+        if self._ended.is_set() or executor in self._retired:
             return
         if executor in self._remote:
             self._tell(f"Worker {self._remote[executor]} is lost; what it was doing is done elsewhere or answered.")
@@ -203,18 +271,74 @@ class Server:
         await self._start(executor)
         await self._load_all(executor)
 
-    async def _look(self) -> None:
+    async def _look(self, telling: Telling) -> None:
         while True:
             await asyncio.sleep(LOOK)
+            await self._read_tokens()
+            telling.look()
+            self._look_at_memory()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)
-            for executor in self._controller.end_hung():
-                started = self._workers.get(executor)
-                if started is not None:
-                    started.kill()
+
+    def _look_at_memory(self) -> None:
+        """Have workers that have grown too much replaced."""
+        now = {each.name: each.numbers.runs for each in self._catalogue}
+        ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
+        self._ran = now
+        for executor, started in self._workers.items():
+            link = self._controller.links.get(executor)
+            if link is None or executor in self._retired:
+                continue
+            with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
+                resident = psutil.Process(started.pid).memory_info().rss
+                if self._growth[executor].look(resident, sum(link.grown.values()), ran):
+                    self._retired.add(executor)
+                    self._tasks.begin(self._renew(executor, started, resident))
+
+    async def _renew(self, executor: int, started: subprocess.Popen[bytes], resident: int) -> None:
+        """Have another worker take the place of one, which ends when the other holds all that it holds."""
+        by = self._growth[executor].by()
+        who = f", probably by {', '.join(by)}" if by else ""
+        self._tell(f"Worker process {started.pid} has grown to {resident >> 20} MiB{who}; another takes its place.")
+        new = next(self._numbers)
+        await self._start(new)
+        await self._load_all(new)
+        if new not in self._controller.links:  # it did not get so far: at the next look another is tried
+            self._retired.discard(executor)
+            return
+        self._controller.retire(executor)
+        while not self._controller.is_idle(executor):
+            await asyncio.sleep(WATCH)
+        started.terminate()
+
+    async def _watch(self) -> None:
+        """End the workers that hang."""
+        while True:
+            await asyncio.sleep(WATCH)
+            for executor, started in list(self._workers.items()):
+                if started.poll() is not None and executor in self._controller.links:
+                    self._controller.links[executor].close()  # a child of its model has a copy of the link
+            for executor in self._controller.look():
+                hung = self._workers.get(executor)
+                if hung is not None:
+                    hung.kill()
                 elif executor in self._controller.links:  # its own machine ends it
                     self._controller.links[executor].close()
+
+    def _fate(self, executor: int) -> str:
+        """How a worker of this machine that is gone has ended by itself; empty: somebody else ended it."""
+        started = self._workers.get(executor)
+        if started is None:
+            return ""
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # its end of the link is closed when it ends, or just before
+            started.wait(GONE)
+        code = started.poll()
+        if code is None or code in (-signal.SIGKILL, -signal.SIGTERM):
+            return ""
+        return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
 
     async def _end(self, listening: asyncio.AbstractServer) -> None:
         self._api.draining = True
@@ -224,6 +348,7 @@ class Server:
         until = monotonic() + DRAIN
         while self._open and monotonic() < until:
             await asyncio.sleep(0.02)
+        self._api.close()
         for started in self._workers.values():
             started.terminate()
         for started in self._workers.values():

@@ -18,72 +18,19 @@ test moves it, and a simulation runs the very same object.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Container, Hashable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from operator import attrgetter
-from typing import Literal, NamedTuple
 
 from clx.serving.estimates import Estimates
+from clx.serving.tickets import Batch, Refused, Ticket, by_due, due_of
 
 LONG = 10
 """Runs that fit into what is left of a request's time, from where on it counts as long."""
 SHARE = 0.5
 """The part of its time in which a long request has to be predicted to finish."""
-PATIENCE = 1_000_000_000
-"""Nanoseconds after which a request without a deadline is served like one whose deadline is here."""
 BACKLOG = 1_000
 """Requests that may wait for one executor."""
-
-Why = Literal["late", "backlog", "cold", "absent"]
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request, as far as the scheduler is concerned.
-
-    Attributes:
-        number: rises with every request.
-        model: name and version of what it asks.
-        arrived: when its first byte was read.
-        deadline: when it has to be answered; 0: whenever.
-        priority: 1 is first; only among those without a deadline.
-        rows: how many rows it has, of a model that takes batches.
-        kind: only requests of the same kind run in one batch: those whose rows look alike.
-        due: by what it stands in the queue; the scheduler's.
-        executor: for whom it waits, or who runs it; None: it was not accepted, or is done. The scheduler's.
-    """
-
-    number: int
-    model: str
-    arrived: int
-    deadline: int = 0
-    priority: int = 3
-    rows: int = 1
-    kind: Hashable = None
-    due: int = 0
-    executor: int | None = None
-
-
-class Refused(NamedTuple):
-    """Why a request was not accepted.
-
-    Attributes:
-        why: ``late``: it, or somebody before it, would be; ``backlog``: too many wait; ``cold``: the model is not
-            measured yet; ``absent``: no executor holds the model.
-        finish: when it would have been finished; 0: unknown.
-    """
-
-    why: Why
-    finish: int = 0
-
-
-class Batch(NamedTuple):
-    """What an executor runs next: requests of one model, the earliest due first."""
-
-    model: str
-    tickets: list[Ticket]
-    expected: int
 
 
 @dataclass(slots=True)
@@ -93,9 +40,6 @@ class _Executor:
     started: int = 0
     busy: int = 0  # since when it has had no rest
     models: set[str] = field(default_factory=set)
-
-
-_due = attrgetter("due", "number")
 
 
 class Scheduler:
@@ -164,14 +108,6 @@ class Scheduler:
         known = self._estimates.get(model)
         return 0 if known is None else known.of(size)
 
-    def hung(self, now: int, beyond: int) -> list[int]:
-        """The workers whose batch has taken more than *beyond* nanoseconds longer than expected."""
-        return [
-            executor
-            for executor, its in self._executors.items()
-            if its.running is not None and now - its.started > its.running.expected + beyond
-        ]
-
     def holders(self, model: str) -> Sequence[int]:
         """The workers that hold *model*."""
         return self._holders.get(model, ())
@@ -189,6 +125,10 @@ class Scheduler:
     def waiting(self, executor: int) -> int:
         """How many requests wait for a worker."""
         return len(self._executors[executor].queue)
+
+    def waiting_for(self, model: str) -> list[Ticket]:
+        """The requests of *model* that wait, wherever."""
+        return [each for its in self._executors.values() for each in its.queue if each.model == model]
 
     def has_requests(self, executor: int, model: str) -> bool:
         """Whether a worker runs *model* at present, or somebody waits for it there."""
@@ -211,7 +151,7 @@ class Scheduler:
         known = self._estimates[ticket.model]
         if not known.is_warm:
             return Refused("cold")
-        ticket.due = _due_of(ticket)
+        ticket.due = due_of(ticket)
         chosen = min(holders, key=lambda each: self._load(now, each)) if len(holders) > 1 else holders[0]
         its = self._executors[chosen]
         if len(its.queue) >= self._backlog:
@@ -399,7 +339,7 @@ class Scheduler:
         for model in idle.models & self._shared:
             for holder in self._holders[model]:
                 found = next((each for each in self._executors[holder].queue if each.model == model), None)
-                if found is not None and (best is None or _due(found) < _due(best)):
+                if found is not None and (best is None or by_due(found) < by_due(best)):
                     best = found
         if best is not None and best.executor is not None:
             self._executors[best.executor].queue.remove(best)
@@ -407,14 +347,10 @@ class Scheduler:
 
 
 def _enter(queue: list[Ticket], ticket: Ticket) -> None:
-    if not queue or _due(queue[-1]) <= _due(ticket):
+    if not queue or by_due(queue[-1]) <= by_due(ticket):
         queue.append(ticket)
     else:
-        insort(queue, ticket, key=_due)
-
-
-def _due_of(ticket: Ticket) -> int:
-    return ticket.deadline or ticket.arrived + PATIENCE * ticket.priority
+        insort(queue, ticket, key=by_due)
 
 
 def _limit(now: int, ticket: Ticket, alone: int, busy: int) -> int:

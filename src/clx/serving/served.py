@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import Any, Literal
 
 from clx.serving.failures import Refusal
 from clx.serving.frames import Spec
 from clx.serving.protocol import Inference
-from clx.serving.tensors import DATATYPES, Tensor
+from clx.serving.tensors import DATATYPES, Tensor, texts
 
 State = Literal["loading", "ready", "failed", "unloaded", "cold"]
 """``cold``: given up for the memory of others, or not loaded for want of it; loaded when it is asked for."""
@@ -33,7 +34,14 @@ class Count:
 
 @dataclass(slots=True)
 class Statistics:
-    """What became of a model's requests."""
+    """What became of a model's requests.
+
+    Attributes:
+        causes: of answers without a result, by the code that their clients were told.
+        latest: nanoseconds from first byte to answer of the results that nobody has looked at yet
+            (:class:`clx.serving.figures.Figures` does, once a second).
+        batches: runs by how many rows they had.
+    """
 
     success: Count = field(default_factory=Count)
     fail: Count = field(default_factory=Count)
@@ -46,6 +54,24 @@ class Statistics:
     rows: int = 0
     runs: int = 0
     last: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    latest: list[int] = field(default_factory=list)
+    batches: dict[int, Count] = field(default_factory=dict)
+
+    def ran(self, rows: int, requests: int, took: int) -> None:
+        """A batch has run, for *took* nanoseconds."""
+        self.runs += 1
+        self.rows += rows
+        self.last = time_ns() // 1_000_000
+        self.infer.add(took * requests, requests)
+        batch = self.batches.get(rows)
+        if batch is None:
+            batch = self.batches[rows] = Count()
+        batch.add(took)
+
+    def answered_without(self, code: str) -> None:
+        """A request was answered, and had no result."""
+        self.causes[code] = self.causes.get(code, 0) + 1
 
 
 @dataclass(slots=True)
@@ -74,6 +100,7 @@ class Served:
         asked: nanoseconds (monotonic) at which it was last asked for.
         load_ns: nanoseconds that its last load took, until it was ready; 0: nobody knows.
         run_ns: nanoseconds that a request took when it was last held; 0: nobody knows.
+        is_out: whether it has ended so many workers that only who asks for it to be loaded has it loaded.
         residence: how it is to stand (:data:`clx.db.serving.models.Residence`).
         key: what tells it from other versions and other ways to load it.
     """
@@ -98,6 +125,7 @@ class Served:
     asked: int = 0
     load_ns: int = 0
     run_ns: int = 0
+    is_out: bool = False
     key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
 
@@ -220,9 +248,5 @@ def _ends(tensor: Tensor, rows: int) -> Sequence[int]:
     per_row = 1
     for each in tensor.shape[1:]:
         per_row *= each
-    ends, at, data = [0], 0, memoryview(tensor.data)
-    for _ in range(rows):
-        for _ in range(per_row):
-            at += 4 + int.from_bytes(data[at : at + 4], "little")
-        ends.append(at)
-    return ends
+    ends = [0, *(end for _, end in texts(tensor.data))]
+    return ends[::per_row] if per_row else [0] * (rows + 1)

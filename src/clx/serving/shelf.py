@@ -9,15 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from clx.artifacts.store import ArtifactStore
 from clx.db.serving.models import COLD, ModelRow, NewModel, Residence
 from clx.db.serving.table import ServingTable, Told
 from clx.errors import ClxError
 from clx.serving.failures import Refusal
 from clx.serving.loading import configuration, upload
+from clx.serving.onnx_parts import IN_OTHER_FILES, other_files
 from clx.serving.served import Served
 
 T = TypeVar("T")
+_BELOW = "below"
+"""The setting that has the models whose files workers have."""
 
 
 class Shelf(Protocol):
@@ -61,7 +66,32 @@ class TableShelf:
     def models(self) -> list[Served]:
         """The version of each model that is served, or would be if it were to be loaded."""
         mine = [_of_file(name, path) for name, path in self._files.items()]
-        return [*mine, *(self._served(row) for row in self.table.chosen() if row.name not in self._files)]
+        mine += [each for name, each in self._below().items() if name not in self._files]
+        names = {each.name for each in mine}
+        return [*mine, *(self._served(row) for row in self.table.chosen() if row.name not in names)]
+
+    def _below(self) -> dict[str, Served]:
+        """The models whose files workers have below their own directories, by name."""
+        try:
+            said = msgspec.json.decode(self.table.setting(_BELOW) or "{}", type=dict[str, tuple[str, int, int]])
+        except msgspec.MsgspecError:
+            return {}
+        return {
+            name: Served(name, "1", "", below=path, largest=largest, timeout=timeout)
+            for name, (path, largest, timeout) in said.items()
+        }
+
+    def _note_below(self, name: str, model: Served | None) -> None:
+        """A model is one of those, or is not."""
+        before = self._below()
+        after = {each: its for each, its in before.items() if each != name}
+        if model is not None:
+            after[name] = model
+        old, new = (
+            {each: (its.below, its.largest, its.timeout) for each, its in some.items()} for some in (before, after)
+        )
+        if old != new:
+            self.table.set(_BELOW, msgspec.json.encode(new).decode())
 
     def _served(self, row: ModelRow) -> Served:
         path = str(self._store.path(row.digest)) if row.digest else ""
@@ -100,6 +130,8 @@ class TableShelf:
         rows = {each.name: each for each in self.table.chosen()}
         if name in self._files:
             served = _of_file(name, self._files[name])
+        elif name in (below := self._below()):
+            served = below[name]
         elif name in rows:
             served = self._served(rows[name])
         else:
@@ -117,6 +149,9 @@ class TableShelf:
     def _uploaded(self, new: NewModel, data: bytes) -> Served:
         if new.name in self._files:
             raise Refusal("conflict", f"model {new.name} is a file that was named when the server began")
+        elsewhere = other_files(data)
+        if elsewhere:
+            raise Refusal("malformed", f"model {new.name} has {IN_OTHER_FILES.format(', '.join(elsewhere)[:200])}")
         digest = self._store.put_bytes(data)
         self._store.share([digest])
         return self._served(
@@ -140,11 +175,14 @@ class TableShelf:
 
     async def loaded(self, model: Served) -> None:
         """It is to be loaded again by itself: it was, without a fault."""
-        if model.name in self._files or not (model.digest or model.callable):
+        if model.name in self._files or not (model.digest or model.callable or model.below):
             return
         await self._aside(lambda: self._keep(model))
 
     def _keep(self, model: Served) -> None:
+        self._note_below(model.name, model if model.below else None)
+        if model.below:
+            return
         residence: Residence = "warm" if model.residence == "warm" else "loaded"
         new = NewModel(
             model.name,
@@ -169,6 +207,7 @@ class TableShelf:
             await self._aside(lambda: self._unwanted(name))
 
     def _unwanted(self, name: str) -> None:
+        self._note_below(name, None)
         if self.table.versions(name):
             self.table.reside(name, "unloaded")
 

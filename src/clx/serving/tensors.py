@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -112,12 +112,26 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], count: int, dat
 def _check_texts(name: str, count: int, data: memoryview) -> None:
     if count > MOST_TEXTS:
         raise Refusal("too_large", f"input {name}: a tensor of BYTES may have {MOST_TEXTS} elements")
-    at, found, end = 0, 0, len(data)
-    while at + 4 <= end:
-        at += 4 + int.from_bytes(data[at : at + 4], "little")
-        found += 1
-    if at != end or found != count:
+    ends = [end for _, end in texts(data)]
+    if len(ends) != count or (ends[-1] if ends else 0) != len(data):
         raise Refusal("malformed", f"input {name}: the bytes sent are not the {count} elements that its shape has")
+
+
+def texts(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
+    """Where each element of a tensor of ``BYTES`` begins and ends, without the four bytes that tell its length.
+
+    A last one that is not whole ends behind the data, or is not told.
+    """
+    at, end = 0, len(data)
+    while at + 4 <= end:
+        begin = at + 4
+        at = begin + int.from_bytes(data[at:begin], "little")
+        yield begin, at
+
+
+def packed_texts(elements: Iterable[bytes]) -> bytes:
+    """The bytes of a tensor of ``BYTES``."""
+    return b"".join(chain.from_iterable((len(each).to_bytes(4, "little"), each) for each in elements))
 
 
 def from_json(name: str, datatype: str, shape: tuple[int, ...], count: int, data: Any) -> Tensor:
@@ -147,8 +161,7 @@ def _packed(datatype: Datatype, data: Sequence[Any]) -> bytes:
             raise ValueError
         return bytes(map(int, data))
     if datatype.kind == "bytes":
-        encoded = [each.encode() for each in data]
-        return b"".join(chain.from_iterable((len(each).to_bytes(4, "little"), each) for each in encoded))
+        return packed_texts(each.encode() for each in data)
     if not datatype.code:
         return struct.pack(f"<{len(data)}e", *data)
     packed = array(datatype.code, data)
@@ -176,13 +189,8 @@ def to_json(tensor: Tensor) -> list[Any]:
         return [each != 0 for each in tensor.data]
     if datatype.kind == "float":
         return list(struct.unpack(f"<{len(tensor.data) // 2}e", tensor.data))
-    texts, at = [], 0
     data = memoryview(tensor.data)
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 4], "little")
-        try:
-            texts.append(str(data[at + 4 : at + 4 + size], "utf-8"))
-        except UnicodeDecodeError:
-            raise Refusal("malformed", f"output {tensor.name} is no text: ask for it as binary data") from None
-        at += 4 + size
-    return texts
+    try:
+        return [str(data[begin:end], "utf-8") for begin, end in texts(data)]
+    except UnicodeDecodeError:
+        raise Refusal("malformed", f"output {tensor.name} is no text: ask for it as binary data") from None

@@ -250,6 +250,12 @@ class ServingSettings(Section, frozen=True):
     """Modules that workers may import for models that are Python, as ``["shop.models"]``; none: models are of ONNX."""
     memory_budget: Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}[bkmgBKMG]?$")] | None = None
     """Bytes of models in each process that holds them, e.g. ``2g``; the least recently asked are given up."""
+    hang_timeout: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    """Seconds that a model may take for a request, or ten times what it takes as a rule where that is more, before it
+    is taken for hung and its worker replaced; a tenth of them once nobody waits for the answer."""
+    worker_growth: Annotated[str, Meta(pattern="^[1-9][0-9]{0,17}[bkmgBKMG]?$")] = "1g"
+    """Bytes that a worker may grow by beyond what its models took when they were loaded, before another takes its
+    place."""
 
 
 class LoggingSettings(Section, frozen=True):

@@ -42,7 +42,7 @@ _LATER = ", ".join(
     for name in (
         *("pipeline_steps", "pipelines", "pipeline_configs", "works", "work_labels"),
         *("calls", "wants", "routines"),
-        *("serving_requests", "serving_actions", "serving_settings", "serving_models"),
+        *("serving_requests", "serving_actions", "serving_settings", "serving_models", "serving_figures"),
         "lake_versions",
     )
 )

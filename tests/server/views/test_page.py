@@ -14,8 +14,8 @@ from tests.server.conftest import Served
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
 from clx.db.workers import register_this_process
+from clx.exposition import family
 from clx.server.mounts import Mount
-from clx.server.views.metrics import family
 from clx.server.views.page import policy
 
 

@@ -88,3 +88,30 @@ serving_actions = Table(
     sqlite_with_rowid=False,
 )
 Index("serving_actions_sent", serving_actions.c.sent_at)
+
+# what a server says of the models that it serves, at most once a second; those of an older server go when one begins
+serving_figures = Table(
+    "serving_figures",
+    metadata,
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("server", Number, nullable=False),
+    Column("told_at", Number, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("success", Number, nullable=False),
+    Column("refused", Number, nullable=False),
+    Column("missed", Number, nullable=False),
+    Column("failed", Number, nullable=False),
+    Column("withdrawn", Number, nullable=False),
+    Column("bytes", Number, nullable=False),
+    Column("p50_ns", Number, nullable=False),
+    Column("p99_ns", Number, nullable=False),
+    Column("p999_ns", Number, nullable=False),
+    Column("detail", Text, nullable=False, server_default=text("'{}'")),
+    PrimaryKeyConstraint("model", "version"),
+    CheckConstraint(
+        "success >= 0 AND refused >= 0 AND missed >= 0 AND failed >= 0 AND withdrawn >= 0 AND bytes >= 0",
+        name="serving_figure_numbers",
+    ),
+    sqlite_with_rowid=False,
+)

@@ -188,6 +188,7 @@ class ServingTable:
 
         def body(tx: Transaction) -> int:
             tx.execute(_SET, {"name": "server", "value": said})
+            tx.execute("DELETE FROM serving_figures")  # of the server before
             return next(int(row[2]) for row in tx.execute(_SETTINGS).fetchall() if row[0] == "server")
 
         return self.database.write("begin_serving", body)

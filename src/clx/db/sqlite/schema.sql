@@ -259,6 +259,27 @@ CREATE TABLE serving_actions (
 
 CREATE INDEX serving_actions_sent ON serving_actions (sent_at);
 
+CREATE TABLE serving_figures (
+  model TEXT NOT NULL,
+  version TEXT NOT NULL,
+  server INTEGER NOT NULL,
+  told_at INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  success INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  missed INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  withdrawn INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  p50_ns INTEGER NOT NULL,
+  p99_ns INTEGER NOT NULL,
+  p999_ns INTEGER NOT NULL,
+  detail TEXT DEFAULT '{}' NOT NULL,
+  PRIMARY KEY (model, version),
+  CONSTRAINT serving_figure_numbers CHECK (success >= 0 AND refused >= 0 AND missed >= 0 AND failed >= 0 AND withdrawn >= 0 AND bytes >= 0)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE serving_models (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
@@ -545,4 +566,4 @@ CREATE INDEX work_labels_value ON work_labels (kind, value, job_id);
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0011');
+INSERT INTO alembic_version VALUES ('0012');

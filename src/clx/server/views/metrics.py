@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from starlette.requests import Request
@@ -14,15 +14,13 @@ from clx import __version__
 from clx.db.jobs import Queue
 from clx.db.summary import waiting
 from clx.db.workers import WorkerTable
+from clx.exposition import MEDIA, family, histogram
 from clx.server.threads import DatabaseThreads
 
-MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: the upper bounds of the buckets of durations."""
 _LEAST_AGE = 5.0
 """Seconds for which one look at the table answers everybody."""
-
-Sample = tuple[dict[str, str], float]
 
 
 class Requests:
@@ -46,27 +44,8 @@ class Requests:
             ({"method": method, "status": str(status)}, count) for (method, status), count in self._counts.items()
         ]
         yield from family("clx_http_requests_total", "counter", "Requests that were answered.", counts)
-        name, so_far = "clx_http_request_duration_seconds", 0
-        yield f"# HELP {name} How long requests took."
-        yield f"# TYPE {name} histogram"
-        for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self._buckets, strict=True):
-            so_far += count
-            yield f'{name}_bucket{{le="{bound}"}} {so_far}'
-        yield f"{name}_sum {self._seconds:.6f}"
-        yield f"{name}_count {so_far}"
-
-
-def family(name: str, kind: str, help_: str, samples: Iterable[Sample]) -> Iterator[str]:
-    """One metric with its samples."""
-    yield f"# HELP {name} {help_}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"{name}{{{told}}} {value:g}" if told else f"{name} {value:g}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n").encode("utf-8", "replace").decode()
+        name, none = "clx_http_request_duration_seconds", dict[str, str]()
+        yield from histogram(name, "How long requests took.", _BOUNDS, [(none, self._buckets, self._seconds)])
 
 
 class Metrics:

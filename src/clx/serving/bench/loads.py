@@ -125,12 +125,14 @@ class Load:
         port: of it.
         model: its name there.
         timeout: seconds that each request has; 0: as many as it takes.
+        token: is sent along; empty: none is.
     """
 
-    def __init__(self, host: str, port: int, model: str, timeout: float = 0) -> None:
+    def __init__(self, host: str, port: int, model: str, timeout: float = 0, token: str = "") -> None:
         self._place = host, port
         self._model = model
         self._timeout = timeout
+        self._authorization = f"authorization: Bearer {token}\r\n" if token else ""
         self._free: deque[_Connection] = deque()
         self._all: list[_Connection] = []
         self._request = b""
@@ -167,8 +169,8 @@ class Load:
 
     def _message(self, method: str, path: str, body: bytes) -> bytes:
         host = f"[{self._place[0]}]" if ":" in self._place[0] else self._place[0]
-        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self._place[1]}\r\ncontent-length: {len(body)}\r\n\r\n"
-        return head.encode() + body
+        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self._place[1]}\r\ncontent-length: {len(body)}\r\n"
+        return f"{head}{self._authorization}\r\n".encode() + body
 
     async def _connection(self) -> _Connection:
         while self._free:

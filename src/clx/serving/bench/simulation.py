@@ -15,7 +15,8 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from clx.serving.estimates import WARM_UPS, Window
-from clx.serving.scheduler import Refused, Scheduler, Ticket
+from clx.serving.scheduler import Scheduler
+from clx.serving.tickets import Refused, Ticket
 
 TIMES = (5, 20, 100)
 """Deadlines, in mean service times."""

@@ -46,7 +46,7 @@ class CallableModel:
             self.inputs = _specs(self._call.inputs)
             self.outputs = _specs(self._call.outputs)
             says = int(getattr(self._call, "largest", 1))
-        except Exception as error:  # whatever their code raises, it cannot be a model
+        except (Exception, SystemExit) as error:  # whatever their code raises, it cannot be a model
             raise ModelError(f"{code}: {type(error).__name__}: {error}") from None
         self.largest = min(largest or says, says)
 
@@ -57,12 +57,29 @@ class CallableModel:
             ModelError: it raises something, or does not give what it says.
         """
         try:
-            found = self._call({each.name: array_of(each) for each in tensors})
-            return [tensor_of(each.name, _like(found[each.name], each)) for each in self.outputs]
+            found = dict(self._call({each.name: array_of(each) for each in tensors}))
+            given = [self._given(found, each) for each in self.outputs]
         except ModelError:
             raise
-        except Exception as error:  # their code: it costs this batch
+        except (Exception, SystemExit) as error:  # their code: it costs this batch
             raise ModelError(f"{type(error).__name__}: {error}") from None
+        if found:
+            raise ModelError(f"it gives outputs of which it says nothing: {', '.join(map(str, found))[:200]}")
+        self._check_shapes(given, tensors)
+        return given
+
+    def _given(self, found: dict[str, Any], spec: Spec) -> Tensor:
+        if spec.name not in found:
+            raise ModelError(f"it gives no output {spec.name}")
+        return tensor_of(spec.name, _like(found.pop(spec.name), spec))
+
+    def _check_shapes(self, given: Sequence[Tensor], asked: Sequence[Tensor]) -> None:
+        batches = self.largest > 1 and bool(asked)
+        for each, spec in zip(given, self.outputs, strict=True):
+            wanted = (asked[0].shape[0], *spec.shape[1:]) if batches else spec.shape
+            have = each.shape
+            if len(have) != len(wanted) or any(w not in (-1, h) for w, h in zip(wanted, have, strict=True)):
+                raise ModelError(f"output {each.name} has the shape {list(have)} where it says {list(wanted)}")
 
     def sample(self, rows: int) -> list[Tensor]:
         """Inputs to warm it up with: zeros."""
@@ -85,6 +102,15 @@ def _specs(said: Any) -> list[Spec]:
 
 
 def _like(value: Any, spec: Spec) -> Any:
-    """An output as an array of the datatype it was promised with."""
+    """An output as an array of the datatype it was promised with.
+
+    Raises:
+        ModelError: it is of another kind, which would not be the same number: a complex one, a text.
+    """
     dtype = NUMPY.get(spec.datatype)
-    return np.asarray(value, dtype=object if dtype is None else dtype)
+    if dtype is None:
+        return np.asarray(value, dtype=object)
+    found = np.asarray(value)
+    if not np.can_cast(found.dtype, dtype, "same_kind") and not (found.dtype.kind in "iu" and dtype.kind in "iu"):
+        raise ModelError(f"output {spec.name} has elements of {found.dtype} where it says {spec.datatype}")
+    return found.astype(dtype, copy=False)

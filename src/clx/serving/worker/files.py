@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clx.serving.frames import Load
+from clx.serving.onnx_parts import IN_OTHER_FILES, other_files_of
 from clx.serving.worker.models import ModelError
 
 Fetch = Callable[[int], bytes]
@@ -36,7 +37,11 @@ class Files:
             return asked.path
         if asked.path:
             return self._of_directory(asked.path)
-        return self._by_digest(self._kept, asked, fetch)
+        path = self._by_digest(self._kept, asked, fetch)
+        elsewhere = other_files_of(Path(path))
+        if elsewhere:
+            raise ModelError(f"it has {IN_OTHER_FILES.format(', '.join(elsewhere)[:200])}")
+        return path
 
     def _of_directory(self, path: str) -> str:
         if self._below is None:

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from clx.serving.frames import Spec
-from clx.serving.tensors import Tensor
+from clx.serving.tensors import Tensor, packed_texts, texts
 from clx.serving.worker.models import ModelError
 
 RUNTIME = f"onnxruntime {onnxruntime.__version__}"
@@ -73,13 +73,24 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no tree of its own: whatever it raises, the file is at fault
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ModelError(text.replace(path, "the file")) from None  # where it lies is nobody's business
+            raise ModelError(
+                first_line(error).replace(path, "the file")
+            ) from None  # where it lies is nobody's business
         self.inputs = [_spec(each) for each in self._session.get_inputs()]
         self.outputs = [_spec(each) for each in self._session.get_outputs()]
         self._names = [each.name for each in self.outputs]
         takes = all(each.shape[:1] == (-1,) for each in (*self.inputs, *self.outputs))
         self.largest = (largest or LARGEST_BATCH) if takes and largest != 1 else 1
+        if self.largest > 1 and not self._keeps_rows():
+            self.largest = 1
+
+    def _keeps_rows(self) -> bool:
+        """Whether what comes out has the rows that went in: a free first dimension alone does not say so."""
+        try:
+            found = self.run(self.sample(2))
+        except ModelError:
+            return False
+        return all(each.shape[:1] == (2,) for each in found)
 
     def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Run it once.
@@ -91,7 +102,7 @@ class OnnxModel:
         try:
             found = self._session.run(self._names, given)
         except Exception as error:
-            raise ModelError(str(error).splitlines()[0]) from None
+            raise ModelError(first_line(error)) from None
         return [tensor_of(name, each) for name, each in zip(self._names, found, strict=True)]
 
     def sample(self, rows: int) -> list[Tensor]:
@@ -117,6 +128,11 @@ def begin() -> None:
     session.run(["y"], {"x": np.ones((1, 1), np.float32)})
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def _spec(said: Any) -> Spec:
     datatype = _DATATYPES.get(said.type)
     if datatype is None:
@@ -131,21 +147,16 @@ def array_of(tensor: Tensor) -> Any:
 
 
 def _texts(tensor: Tensor) -> list[str]:
-    found, at, data = [], 0, memoryview(tensor.data)
-    while at < len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
-        found.append(str(data[at + 4 : end], "utf-8", "surrogateescape"))
-        at = end
-    return found
+    data = memoryview(tensor.data)
+    return [str(data[begin:end], "utf-8", "surrogateescape") for begin, end in texts(data)]
 
 
 def tensor_of(name: str, found: Any) -> Tensor:
     if not isinstance(found, np.ndarray):
         raise ModelError(f"output {name} is no tensor")
     if found.dtype == object or found.dtype.kind in "US":
-        texts = [str(each).encode("utf-8", "surrogateescape") for each in found.reshape(-1)]
-        data = b"".join(len(each).to_bytes(4, "little") + each for each in texts)
-        return Tensor(name, "BYTES", found.shape, data)
+        said = (str(each).encode("utf-8", "surrogateescape") for each in found.reshape(-1))
+        return Tensor(name, "BYTES", found.shape, packed_texts(said))
     datatype = _NAMES.get(found.dtype.newbyteorder("<") if found.dtype.itemsize > 1 else found.dtype)
     if datatype is None:
         raise ModelError(f"output {name} has elements of {found.dtype}")

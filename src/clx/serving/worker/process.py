@@ -18,6 +18,7 @@ import psutil
 
 from clx.platforms.offspring import give_back_memory
 from clx.serving.frames import (
+    LARGEST_FRAME,
     VERSION,
     Done,
     Failed,
@@ -42,6 +43,10 @@ from clx.serving.worker.files import Files
 from clx.serving.worker.models import Model, ModelError, opened, prepare
 
 _READ = 256 << 10
+LARGEST_OUTPUTS = LARGEST_FRAME - (1 << 20)
+"""Bytes of all outputs of a batch: there is room for a head besides."""
+LONGEST_TEXT = 2000
+"""Characters of what is told of a failure."""
 MOMENT = 2_000_000
 """Nanoseconds after which no more warm-ups are begun until the controller asks again: somebody may be waiting."""
 
@@ -100,10 +105,14 @@ class Worker:
         began = monotonic_ns()
         try:
             found = model.run(tensors(asked.inputs, rest))
-        except ModelError as error:
-            self._send(Failed(asked.batch, str(error)))
+            took = monotonic_ns() - began
+        except Exception as error:  # whatever a model does wrong costs its batch, and nothing else
+            self._send(Failed(asked.batch, _said(error)))
             return
-        took = monotonic_ns() - began
+        size = sum(len(each.data) for each in found)
+        if size > LARGEST_OUTPUTS:
+            self._send(Failed(asked.batch, f"its outputs have {size} bytes, more than {LARGEST_OUTPUTS}"))
+            return
         self._send(Done(asked.batch, took, specs(found)), [each.data for each in found])
 
     def _warm(self, asked: Warm) -> None:
@@ -116,9 +125,9 @@ class Worker:
                 began = monotonic_ns()
                 model.run(sample)
                 runs.append(monotonic_ns() - began)
-        except ModelError as error:
+        except Exception as error:  # as above
             self._models.pop(asked.model, None)
-            self._send(LoadFailed(asked.model, f"it cannot be run with a batch of {asked.size}: {error}"))
+            self._send(LoadFailed(asked.model, f"it cannot be run with a batch of {asked.size}: {_said(error)}"))
         else:
             self._send(Measured(asked.model, asked.size, runs))
 
@@ -151,11 +160,15 @@ class Worker:
             path = "" if "callable" in asked.options else self._files.find(asked, fetch)
             model = opened(path, asked.largest, asked.options, self._modules)
             model.run(model.sample(1))
-        except ModelError as error:
-            return error
-        except Exception as error:  # a model that cannot be read ends nothing but itself
-            return ModelError(f"{type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # a model that cannot be read ends nothing but itself
+            return ModelError(_said(error))
         return model
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, for a client."""
+    text = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+    return text[:LONGEST_TEXT]
 
 
 def _resident() -> int:
