@@ -20,15 +20,15 @@ NEEDED = {"onnx": "onnx", "tritonclient": "'tritonclient[http]'", "onnxruntime":
 
 
 @contextmanager
-def program(*arguments: str) -> Iterator[str]:
-    """A command of CLX beside this program, ended with it; gives the first line that it says."""
+def program(*arguments: str, lines: int = 1) -> Iterator[str]:
+    """A command of CLX beside this program, ended with it; gives the first of the *lines* that it says at its start."""
     process = subprocess.Popen([*CLX, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
-        if not line:
+        said = [process.stdout.readline() for _ in range(lines)]
+        if not said[-1]:
             sys.exit(f"clx {arguments[0]} does not start.")
-        yield line
+        yield said[0]
     finally:
         process.terminate()  # what it has accepted is answered
         process.wait()
@@ -83,7 +83,7 @@ def main(*options: str) -> None:
     os.chdir(HERE)
     with ExitStack() as beside:
         if "--no-page" not in options:
-            where = beside.enter_context(program("server", "--port", "0")).partition(" at ")[2].split()[0]
+            where = beside.enter_context(program("server", "--port", "0", lines=2)).partition(" at ")[2].split()[0]
             token = Path(".clx", "server-token")
             said = f"?token={token.read_text().strip()}" if token.exists() else "models"
             print(f"The page, which has Models in its menu: {where}/{said}", flush=True)
