@@ -308,6 +308,12 @@ def _model(watched: Watched) -> dict[str, Any]:
     }
 
 
+def _stand(state: str, reason: str) -> str:
+    if not reason or reason.startswith(state):  # the reason of a cold one says that it is
+        return reason or state
+    return f"{state}: {reason}"
+
+
 def _table(models: Sequence[dict[str, Any]]) -> str:
     headings = ("NAME", "VERSION", "RESULTS", "REFUSED", "LATE", "P50 MS", "P99 MS", "MEMORY", "STATE")
     return table(
@@ -319,7 +325,7 @@ def _table(models: Sequence[dict[str, Any]]) -> str:
                 *(str(each[name]) for name in ("success", "refused", "missed")),
                 *(f"{each[name] / 1e6:.2f}" if each[name] else "–" for name in ("p50_ns", "p99_ns")),
                 size(each["bytes_in_memory"]),
-                f"{each['state']}: {each['reason']}" if each["reason"] else each["state"],
+                _stand(each["state"], each["reason"]),
             )
             for each in models
         ],
