@@ -1,4 +1,4 @@
-"""What servers of models say of them, for those who watch."""
+"""Versions of what lies in lakes."""
 
 from __future__ import annotations
 
