@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clx.serving.estimates import WARM_UPS
 from clx.serving.scheduler import Scheduler
@@ -30,6 +30,12 @@ class Machine(RuleBasedStateMachine):
             for size in (2**n for n in range(largest.bit_length())):
                 for _ in range(WARM_UPS):
                     self.scheduler.observe(model, size, took + (took * size // 16 if size > 1 else 0))
+
+    @initialize()
+    def two_hold_everything(self) -> None:
+        for executor in (0, 1):
+            for model in sorted(MODELS):
+                self.a_worker_holds_a_model(executor, model)
 
     def told(self, ticket: Ticket, what: str) -> None:
         assert ticket.number in self.accepted
@@ -93,7 +99,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.there)
     @rule(data=st.data())
     def a_free_worker_is_given_something(self, data: st.DataObject) -> None:
-        executor = data.draw(st.sampled_from(sorted(self.there)))
+        waited_for = {each.executor for each in self.accepted.values() if each.waits} & self.there.keys()
+        executor = data.draw(st.sampled_from(sorted(waited_for or self.there)))
         batch = self.scheduler.dispatch(self.now, executor)
         if batch is None:
             return
@@ -149,4 +156,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

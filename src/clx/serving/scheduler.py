@@ -335,7 +335,7 @@ class Scheduler:
         """It is done with."""
         if ticket.executor is not None:
             self._live -= ticket.wanted and ticket.deadline > 0
-            ticket.executor = None
+            ticket.executor, ticket.waits = None, False
 
     def _note_idle(self, executor: int, its: Line) -> None:
         if its.is_idle:
