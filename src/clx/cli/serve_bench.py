@@ -116,7 +116,7 @@ def command(model: str | None, **options: Any) -> None:
     else:
         _print_runs(numbers)
     if options["plot"] is not None:
-        _draw(results, options["plot"])
+        _draw(results, options["plot"], options["timeout"] / 1e3)
 
 
 def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
@@ -169,11 +169,11 @@ def _print_runs(numbers: dict[str, dict[str, float | int]]) -> None:
     echo(table(heads, rows))
 
 
-def _draw(results: dict[str, Result], path: Path) -> None:
+def _draw(results: dict[str, Result], path: Path, timeout: float) -> None:
     from clx.serving.bench.plots import draw
 
     try:
-        draw(results, path)
+        draw(results, path, timeout)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written: {error}.", "Write --plot load.svg") from None
 

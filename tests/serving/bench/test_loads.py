@@ -85,7 +85,8 @@ def test_numbers_of_a_load() -> None:
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_a_picture_of_loads(tmp_path: Path, kind: str) -> None:
     result = Result(1.0, [Reply(n / 100, 0.001 * (n + 1), 200 if n % 3 else 429) for n in range(100)])
-    draw({"100/s": result, "200/s": result}, tmp_path / f"load.{kind}")
+    refused = Result(1.0, [Reply(n / 10, 0.001, 429) for n in range(5)])  # nothing was answered, and nothing came late
+    draw({"100/s": result, "200/s": result, "5/s": refused}, tmp_path / f"load.{kind}", 0.02)
     said = (tmp_path / f"load.{kind}").read_bytes()
     assert said.startswith(b"\x89PNG") if kind == "png" else b"<svg" in said
 
