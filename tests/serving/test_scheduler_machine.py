@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.there)
     @rule(data=st.data())
     def a_free_worker_is_given_something(self, data: st.DataObject) -> None:
-        waited_for = {each.executor for each in self.accepted.values() if each.waits} & self.there.keys()
+        waited_for = {each for each in self.there if self.scheduler.waiting(each)}
         executor = data.draw(st.sampled_from(sorted(waited_for or self.there)))
         batch = self.scheduler.dispatch(self.now, executor)
         if batch is None:
