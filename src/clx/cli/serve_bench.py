@@ -28,6 +28,9 @@ Examples:
   clx serve bench digits --load closed --clients 32        each asks again when it has its answer
   clx serve bench --simulate                               policies side by side, without a server
   clx serve bench --simulate --times model.onnx            with service times measured of a model
+  clx serve bench --simulate --times actions.tsv           with those that clx serve export actions has written
+  clx serve bench --simulate --models 4000 --workers 100   what a request costs where there is much
+  clx serve bench --simulate --models 4000 --workers 100 --held 5   cold models: room for 5 % of them
 
 \b
 Exit codes: 0 done; 2 usage error; 3 there is no server, the model is not ready, or a package is missing.
@@ -76,13 +79,26 @@ _LOADS = (0.7, 1.5, 4.0)
     show_default=True,
     help="With --simulate: how many.",
 )
+@click.option("--models", type=click.IntRange(1, 100_000), help="With --simulate: a fleet that serves so many.")
+@click.option(
+    "--workers", type=click.IntRange(1, 1_000), default=2, show_default=True, help="With --models: of how many workers."
+)
+@click.option(
+    "--held",
+    type=click.FloatRange(0, 100),
+    default=0,
+    help="With --models: percent a worker has room for; 0: all.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what chance decides.")
 @click.option("--json", "as_json", is_flag=True, help="Numbers as JSON.")
 @verbose_option()
 def command(model: str | None, **options: Any) -> None:
     """Put a server under load, or compare policies in a simulation."""
     if options["simulate"]:
-        _simulate(options)
+        if options["models"] is None:
+            _simulate(options)
+        else:
+            _simulate_crowd(options)
         return
     if model is None:
         raise UsageError("No model is named.", "Type: clx serve bench MODEL, or clx serve bench --simulate")
@@ -102,7 +118,7 @@ def command(model: str | None, **options: Any) -> None:
     else:
         _print_runs(numbers)
     if options["plot"] is not None:
-        _draw(results, options["plot"])
+        _draw(results, options["plot"], options["timeout"] / 1e3)
 
 
 def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
@@ -167,29 +183,35 @@ def _print_runs(numbers: dict[str, dict[str, float | int]]) -> None:
     echo(table(heads, rows))
 
 
-def _draw(results: dict[str, Result], path: Path) -> None:
+def _draw(results: dict[str, Result], path: Path, timeout: float) -> None:
     from clx.serving.bench.plots import draw
 
     try:
-        draw(results, path)
+        draw(results, path, timeout)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written: {error}.", "Write --plot load.svg") from None
 
 
 def _simulate(options: dict[str, Any]) -> None:
     from clx.serving.bench.arrivals import bursts, poisson
-    from clx.serving.bench.simulation import POLICIES, run
+    from clx.serving.bench.simulation import POLICIES, bound, run
 
     times, requests = _times(options), options["requests"]
     mean = sum(times) / len(times) / 1e9
     found: dict[str, dict[str, dict[str, float]]] = {}
+    best: dict[str, float] = {}
+    for kind, draw in (("Poisson", poisson), ("bursts", bursts)):
+        for load in _LOADS:
+            dice = Random(options["seed"])  # noqa: S311
+            best[f"{kind} {load:g}"] = bound(int(mean * 1e9), draw(load / mean, dice), requests, dice)
     for policy, make in POLICIES.items():
         for kind, draw in (("Poisson", poisson), ("bursts", bursts)):
             for load in _LOADS:
                 dice = Random(options["seed"])  # noqa: S311
                 outcome = run(make(), times, draw(load / mean, dice), requests, dice)
+                name = f"{kind} {load:g}"
                 numbers = {"kept_rate": outcome.kept_rate, "goodput": outcome.goodput}
-                found.setdefault(policy, {})[f"{kind} {load:g}"] = numbers
+                found.setdefault(policy, {})[name] = {**numbers, "of_bound": outcome.kept / best[name]}
     if options["as_json"]:
         print_json({"mean_ms": mean * 1e3, "requests": requests, "seed": options["seed"], "policies": found})
         return
@@ -198,7 +220,8 @@ def _simulate(options: dict[str, Any]) -> None:
         [policy, *(f"{100 * each['kept_rate']:.2f} / {100 * each['goodput']:.0f}" for each in loads.values())]
         for policy, loads in found.items()
     ]
-    echo(table(heads, rows))
+    ratios = [f"{100 * each['of_bound']:.1f}" for each in found["CLX"].values()]
+    echo(table(heads, [*rows, ["CLX, % of the most that anybody could", *ratios]]))
     echo(f"{requests} requests each, {mean * 1e3:.3f} ms in the mean, deadlines of 5, 20 and 100 times that.")
 
 
@@ -219,3 +242,40 @@ def _times(options: dict[str, Any]) -> list[int]:
         return traces.of_file(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}.", "Write nanoseconds, a line each.") from None
+
+
+def _simulate_crowd(options: dict[str, Any]) -> None:
+    from clx.serving.bench.crowds import crowd
+
+    here = f"{options['models']} models, {options['workers']} workers"
+    asked = options["models"], options["workers"], options["held"] / 100
+    runs = {"10 models, 2 workers": (10, 2, 0.0), here: asked}
+    found = {}
+    for name, (models, workers, part) in runs.items():
+        done = crowd(models, workers, part=part, seed=options["seed"])
+        told = done.told
+        found[name] = {
+            "cpu_us": done.cost / 1e3,
+            "requests": told.offered,
+            "cold": told.cold / told.offered,
+            "refused": told.refused_rate,
+            "kept_rate": told.kept_rate,
+            "given_up": done.evicted,
+        }
+    if options["as_json"]:
+        print_json({"seed": options["seed"], "fleets": found})
+        return
+    heads = ["fleet", "CPU us/request", "requests", "cold %", "refused %", "kept %", "given up"]
+    parts = ("cold", "refused", "kept_rate")
+    rows = [
+        [
+            name,
+            f"{each['cpu_us']:.0f}",
+            str(each["requests"]),
+            *(f"{100 * each[key]:.2f}" for key in parts),
+            str(each["given_up"]),
+        ]
+        for name, each in found.items()
+    ]
+    echo(table(heads, rows))
+    echo("CPU is that of the whole simulation: the scheduler, and what plays the workers.")

@@ -180,7 +180,7 @@ class Controller:
         model.state = "unloaded"
         name = model.name
         for executor, link in self.links.items():
-            if executor in self.scheduler.holders(key):
+            if self.scheduler.holds(executor, key):
                 for ticket in self.scheduler.displace(monotonic_ns(), executor, key):
                     tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
                 link.send(Unload(key))
@@ -214,9 +214,9 @@ class Controller:
 
         A few slow runs could else have all be refused that comes, and so nothing be learnt any more.
         """
-        for executor in self.scheduler.holders(model.key):
+        for executor in self.scheduler.idle_holders(model.key):
             waiting = self._warming.setdefault(executor, deque())
-            if self.scheduler.is_free(executor) and not any(each[0] == model.key for each in waiting):
+            if not any(each[0] == model.key for each in waiting):
                 waiting.append((model.key, size, WARM_UPS))
                 self._warm(executor)
 
@@ -268,7 +268,7 @@ class Controller:
         link = self.links.get(executor)
         if link is not None and link.address:
             text = f"worker {link.address}: {text}"
-        if executor in self.scheduler.holders(name):
+        if self.scheduler.holds(executor, name):
             for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
                 tell(ticket, Refusal("failed", text))
         model.reason = text

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from clx.serving.estimates import Estimates
+
 PATIENCE = 1_000_000_000
 """Nanoseconds after which a request without a deadline is served like one whose deadline is here."""
 
@@ -27,6 +29,10 @@ class Ticket:
         kind: only requests of the same kind run in one batch: those whose rows look alike.
         due: by what it stands in the queue; the scheduler's.
         executor: for whom it waits, or who runs it; None: it was not accepted, or is done. The scheduler's.
+        waits: whether it waits. The scheduler's.
+        wanted: False: it was answered, or nobody asks any more, while it ran. The scheduler's.
+        cost: nanoseconds that it was expected to take alone when it was put into its queue. The scheduler's.
+        known: what is measured of its model. The scheduler's.
     """
 
     number: int
@@ -38,6 +44,10 @@ class Ticket:
     kind: Hashable = None
     due: int = 0
     executor: int | None = None
+    waits: bool = False
+    wanted: bool = True
+    cost: int = 0
+    known: Estimates | None = None
 
 
 class Refused(NamedTuple):

@@ -29,6 +29,25 @@ def test_a_table_without_json() -> None:
     said = CliRunner().invoke(command, ["--simulate", "--requests", "100"], catch_exceptions=False).output
     assert "CLX" in said
     assert "Poisson 0.7" in said
+    assert "% of the most that anybody could" in said
+
+
+@pytest.mark.parametrize("more", [[], ["--held", "10"]])
+def test_a_fleet_beside_a_small_one(more: list[str]) -> None:
+    words = ["--simulate", "--models", "50", "--workers", "3", "--json", *more]
+    found = json.loads(CliRunner().invoke(command, words, catch_exceptions=False).output)["fleets"]
+    assert set(found) == {"10 models, 2 workers", "50 models, 3 workers"}
+    assert all(each["kept_rate"] >= 0.999 for each in found.values())
+    assert (found["50 models, 3 workers"]["cold"] > 0) == bool(more)
+
+
+def test_what_actions_took_is_replayed(tmp_path: Path) -> None:
+    columns = ["server", "kind", "outcome", "rows", "took_ns"]
+    rows = [["1", "load", "success", "0", "9"], *[["1", "infer", "success", "1", "2000000"]] * 30]
+    rows.append(["1", "infer", "failed", "1", "0"])
+    (tmp_path / "actions.tsv").write_text("\n".join("\t".join(row) for row in [columns, *rows]))
+    words = ["--simulate", "--requests", "100", "--times", str(tmp_path / "actions.tsv"), "--json"]
+    assert json.loads(CliRunner().invoke(command, words, catch_exceptions=False).output)["mean_ms"] == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from clx.serving.bench import traces
 from clx.serving.bench.arrivals import bursts, poisson
 from clx.serving.bench.loads import Load, LoadError, Reply, Result, percentile
 from clx.serving.bench.plots import draw
-from clx.serving.bench.simulation import POLICIES, run
+from clx.serving.bench.simulation import POLICIES, bound, run
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.http import Connection, Connections
@@ -85,7 +85,8 @@ def test_numbers_of_a_load() -> None:
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_a_picture_of_loads(tmp_path: Path, kind: str) -> None:
     result = Result(1.0, [Reply(n / 100, 0.001 * (n + 1), 200 if n % 3 else 429) for n in range(100)])
-    draw({"100/s": result, "200/s": result}, tmp_path / f"load.{kind}")
+    refused = Result(1.0, [Reply(n / 10, 0.001, 429) for n in range(5)])  # nothing was answered, and nothing came late
+    draw({"100/s": result, "200/s": result, "5/s": refused}, tmp_path / f"load.{kind}", 0.02)
     said = (tmp_path / f"load.{kind}").read_bytes()
     assert said.startswith(b"\x89PNG") if kind == "png" else b"<svg" in said
 
@@ -114,3 +115,20 @@ def test_in_a_simulation_clx_keeps_what_it_accepts_and_others_do_not(
     assert kept["CLX"] >= 0.999
     assert kept["earliest deadline, expired ones left out"] < 0.5
     assert kept["in order, all accepted"] < 0.5
+
+
+@pytest.mark.parametrize("load", [0.5, 0.7, 1.0, 1.5, 2.0, 4.0])
+def test_clx_answers_nearly_as_many_at_random_times_as_anybody_could(load: float) -> None:
+    times = traces.made_up(1, 2000)
+    mean = sum(times) // len(times)
+    requests = int(2000 * max(1, load))  # the same time: what is left over at the end counts for the bound alone
+    dice = Random(1)
+    outcome = run(POLICIES["CLX"](), times, poisson(load * 1e9 / mean, dice), requests, dice)
+    dice = Random(1)
+    assert outcome.kept_rate >= 0.999
+    assert outcome.kept >= 0.95 * bound(mean, poisson(load * 1e9 / mean, dice), requests, dice)
+
+
+def test_more_than_the_bound_is_not_possible() -> None:
+    assert bound(1000, iter([0.0] * 200), 200, Random(1)) <= 100  # all come at once; none has more than a hundred runs
+    assert bound(1000, iter(n * 1e-3 for n in range(50)), 50, Random(1)) == pytest.approx(50)

@@ -11,6 +11,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -207,6 +208,34 @@ def run(policy: Policy, times: Sequence[int], arrivals: Iterator[float], request
     settle(1 << 62)
     refused = {kind: 1 - accepted[kind] / offered[kind] if offered[kind] else 0.0 for kind in TIMES}
     return Outcome(requests, sum(accepted.values()), kept, at / mean, refused)
+
+
+def bound(mean: int, arrivals: Iterator[float], requests: int, dice: Random) -> float:
+    """How many of the same requests anybody could answer in time: more than that is not possible.
+
+    Not even for one who knows what will come, and can cut runs into pieces: all the work that can be done before its
+    deadline is counted, also of runs that are never finished. Every run takes *mean* nanoseconds.
+    """
+    waiting: list[tuple[int, int]] = []  # deadline, what is left
+    done = at = 0
+
+    def work(until: int) -> None:
+        nonlocal at, done
+        while waiting and at < until:
+            deadline, left = heappop(waiting)
+            spent = min(left, deadline - at, until - at)
+            if spent > 0:
+                done, at = done + spent, at + spent
+                if spent < left and at < deadline:
+                    heappush(waiting, (deadline, left - spent))
+        at = max(at, until)
+
+    for _ in range(requests):
+        now = int(next(arrivals) * 1e9)
+        work(now)
+        heappush(waiting, (now + int(dice.choice(TIMES) * mean), mean))
+    work(1 << 62)
+    return done / mean
 
 
 def _learn(policy: Policy, took: int) -> None:

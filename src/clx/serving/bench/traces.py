@@ -23,16 +23,26 @@ def made_up(seed: int, runs: int) -> list[int]:
 
 
 def of_file(path: Path) -> list[int]:
-    """A trace in a file: a number in each line.
+    """A trace in a file: a number in each line, or what ``clx serve export actions`` has written.
+
+    Of the latter the successful runs of one row count, in their order.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: a line is no number above 0.
+        ValueError: a line is no number above 0, or there is none.
     """
-    found = [int(line) for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    found = _of_actions(lines) if lines and lines[0].startswith("server\t") else [int(line) for line in lines]
     if not found or min(found) <= 0:
         raise ValueError("a service time is a whole number above 0")
     return found
+
+
+def _of_actions(lines: list[str]) -> list[int]:
+    names = lines[0].split("\t")
+    rows = [dict(zip(names, line.split("\t"), strict=False)) for line in lines[1:]]
+    alike = {"kind": "infer", "outcome": "success", "rows": "1"}
+    return [int(row["took_ns"]) for row in rows if alike.items() <= row.items()]
 
 
 def of_model(path: str, runs: int) -> list[int]:
