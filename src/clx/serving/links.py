@@ -48,7 +48,7 @@ class Link(asyncio.Protocol):
     def send(self, message: Message, parts: Sequence[bytes | memoryview] = ()) -> None:
         """Send a frame; to an end that is gone: nothing."""
         if self._transport is not None:
-            self._transport.writelines(frame(message, parts))
+            self._transport.write(b"".join(frame(message, parts)))
 
     def close(self) -> None:
         """There is nothing more to say."""
