@@ -1,4 +1,4 @@
-"""The model for LitServe: ``serve_litserve PORT MODEL``."""
+"""The model for LitServe; the words of the command line are the port and the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Mlp(litserve.LitAPI):  # type: ignore[misc]
         return {"outputs": [{"name": "y", "shape": list(output.shape), "data": output.reshape(-1).tolist()}]}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve; called by name, as the processes that it starts cannot find what is in a module that was run."""
     litserve.LitServer(Mlp(), accelerator="cpu", workers_per_device=1).run(
         host="127.0.0.1", port=int(sys.argv[1]), log_level="error", generate_client_file=False
     )

@@ -28,6 +28,7 @@ PLAIN = (
 )  # fmt: skip
 MLSERVER = ("mlserver==1.7.1", RUNTIME)
 LITSERVE = ("litserve==0.2.19", RUNTIME)
+_LITSERVE = "from benchmarks.rivals.serve_litserve import main; main()"
 BENTOML = ("bentoml==1.4.40", RUNTIME)
 PATIENCE = 90
 """Seconds after which a server that has not answered is given up."""
@@ -222,7 +223,7 @@ def litserve(model: Path) -> Iterator[Server]:
     """LitServe."""
     port, python = free_port(), peers.environment("bench-serving-litserve", LITSERVE)
     with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
-        command: list[str | Path] = [python, "-m", "benchmarks.rivals.serve_litserve", str(port), model]
+        command: list[str | Path] = [python, "-c", _LITSERVE, str(port), model]
         with running(command, "/predict", port, Path(folder)) as server:
             yield server
 
