@@ -1,12 +1,11 @@
 """The model for LitServe; the words of the command line are the port and the model."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
 import litserve  # type: ignore[import-not-found]  # of the environment it runs in
 import numpy as np
+from fastapi import Request  # type: ignore[import-not-found,unused-ignore]
 
 from benchmarks.rivals.sessions import session
 
@@ -15,7 +14,7 @@ class Mlp(litserve.LitAPI):  # type: ignore[misc]
     def setup(self, device: str) -> None:  # noqa: ARG002
         self._session = session(sys.argv[2])
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:  # what it is said to be decides what it gets: the document
         given = request["inputs"][0]
         return np.array(given["data"], np.float32).reshape(given["shape"])
 

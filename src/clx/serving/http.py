@@ -161,6 +161,7 @@ class Connection(asyncio.Protocol):
                     self._refuse(_head_too_large())
             elif between and self._last is not None:
                 self._learn(data, self._last)
+        self._last = None  # its body is nobody's any more
 
     def _is_known(self, data: bytes) -> bool:
         """Take a request whose head was read before, if it is all that came; False: it is to be read."""
