@@ -108,6 +108,8 @@ class InFlight:
             log=self.log,
         )
         now = monotonic_ns()
+        if self._timer is not None and self._due <= now:  # the loop is busy: the timer itself would come too late
+            self._end_overdue()
         found = self._scheduler.offer(now, ticket)
         if isinstance(found, Refused):
             model.numbers.refused += 1
@@ -158,6 +160,8 @@ class InFlight:
             raise FrameError("a worker speaks of a batch that it was not given")
         del self._batch_of[executor]
         now = monotonic_ns()
+        if self._timer is not None and self._due <= now:
+            self._end_overdue()
         took = message.took if isinstance(message, Done) else 0
         self._scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
         self.pump(executor)  # first of all: it is to have no rest
@@ -195,7 +199,9 @@ class InFlight:
         self._timer = asyncio.get_running_loop().call_later(wait, self._end_overdue)
 
     def _end_overdue(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for ticket in self._scheduler.overdue(monotonic_ns()):
             if isinstance(ticket, _Pending) and ticket.result is not None:
                 ticket.served.numbers.missed += 1
