@@ -21,6 +21,7 @@ from clx.serving.bodies import decompressed
 from clx.serving.callers import LOOPBACK, check
 from clx.serving.failures import Refusal
 from clx.serving.messages import Answer, Handler, Request
+from clx.serving.sending import sender
 
 LARGEST_HEAD = 64 << 10
 LARGEST_BODY = 256 << 20
@@ -121,6 +122,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._send = sender(self._transport)
         self._seen = monotonic_ns() / 1e9
         self._open.add(self)
         if len(self._open) > self._open.most:
@@ -341,7 +343,7 @@ class Connection(asyncio.Protocol):
         if asked.is_head:
             transport.write(head)
         elif size < LARGEST_HEAD:
-            transport.write(b"".join((head, *answer.parts)))
+            self._send(b"".join((head, *answer.parts)))
         else:
             transport.writelines([head, *answer.parts])
 
