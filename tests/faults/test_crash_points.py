@@ -163,6 +163,10 @@ _SCENARIOS = {
         _WITHDRAWN + "queue.works.update([{**work, 'start': 1.0}])\n",
         "queue.works.audit('expired')",
     ),
+    "publish_version": (
+        _SETUP + "from clx.db.lake.table import LakeTable, VersionRow\n",
+        "LakeTable(queue.database).publish(VersionRow('l', 'gold/a', '2026-11-27', 0, '[]', '[]', 1))",
+    ),
     "add_model": (_SERVING, "models.add(NewModel('m', callable='a:b'))"),
     "choose_model": (_SERVED, "models.choose('m', '1')"),
     "place_model": (_SERVED, "models.reside('m', 'warm')"),
@@ -365,6 +369,7 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT pipeline, attempt, status, in_bucket, in_results, start > 50000000000000000 FROM works"),
             "labels": database.read("SELECT * FROM work_labels"),
             "pipelines": database.read("SELECT status, stage FROM pipelines"),
+            "lakes": database.read("SELECT lake, dataset, day, version FROM lake_versions"),
             "models": database.read(
                 "SELECT name, version, chosen, residence, state, grown FROM serving_models ORDER BY name, version"
             ),
