@@ -1,15 +1,16 @@
 """A table of many works of every kind, in a file that is kept or in a PostgreSQL that is thrown away.
 
-Forty pipelines, fifty users, three sites; a few works of a pipeline, a user, a site long ago; 2 of 100 have failed, 1 of
-100 was cancelled, the newest 2 of 100 wait; a tenth are works of pipelines, one of which has ten thousand.
+Forty pipelines, fifty users, three sites; a few works of a pipeline, a user, a site long ago; 2 of 100 have failed, 1
+of 100 was cancelled, the newest 2 of 100 wait; a tenth are works of pipelines, one of which has ten thousand.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,12 +26,13 @@ _OF_ONE = 100
 _SLICE = 50_000
 _YEAR = 365 * 24 * 3600 * 1000
 _WORDS = (
-    "chime outrigger baseband beamformed candidate triggered header localised pulsar burst spectrum waterfall".split()
-)
+    "chime", "outrigger", "baseband", "beamformed", "candidate", "triggered", "header", "localised", "pulsar", "burst",
+    "spectrum", "waterfall",
+)  # fmt: skip
 _COLUMNS = {
     "jobs": (
-        "id", "type", "state", "payload", "run", "max_runs", "ready", "timeout", "lease", "worker_id", "result", "error",
-        "created_at", "started_at", "finished_at",
+        "id", "type", "state", "payload", "run", "max_runs", "ready", "timeout", "lease", "worker_id", "result",
+        "error", "created_at", "started_at", "finished_at",
     ),
     "works": (
         "job_id", "id", "pipeline", "site", "owner", "creation", "start", "stop", "attempt", "retries", "status",
@@ -59,12 +61,11 @@ class _Of(NamedTuple):
 def filled_file(folder: Path, works: int) -> Iterator[Path]:
     """A file with so many works, made on first use."""
     path = folder / f"page-{works}.db"
-    if not (folder / f"page-{works}.complete").exists():
-        for old in folder.glob(f"page-{works}.db*"):
-            old.unlink()
-        Queue.open(path).close()
-        _fill_file(path, works)
-        (folder / f"page-{works}.complete").touch()
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            Queue.open(Path(made) / "jobs.db").close()
+            _fill_file(Path(made) / "jobs.db", works)
+            (Path(made) / "jobs.db").replace(path)
     yield path
 
 
@@ -89,7 +90,7 @@ def filled_server(works: int) -> Iterator[str]:
     with postgres.server() as server:
         if server is None:
             raise SystemExit(f"PostgreSQL is not installed: {postgres.INSTALL}")
-        url = server.url()
+        url = server.database()
         Queue.open(url).close()
         with psycopg.connect(url, autocommit=True) as connection:
             (schema,) = connection.execute(
@@ -205,7 +206,8 @@ def _work(number: int, works: int, at: int, found: dict[str, list[Sequence[Any]]
     error = _ERROR if status == "failure" else None
     found["jobs"].append((
         number, f"work:{pipeline}", state, json.dumps({"work": id_}), int(has_ended), 2, int(status != "success"),
-        3_600_000, 3_600_000, 1 if has_ended else None, "null" if status == "success" else None, error, at, begun, ended,
+        3_600_000, 3_600_000, 1 if has_ended else None, "null" if status == "success" else None, error, at, begun,
+        ended,
     ))  # fmt: skip
     found["works"].append((
         number, id_, pipeline, site, user, at * 1000, begun and begun * 1000, ended and ended * 1000, int(has_ended), 2,

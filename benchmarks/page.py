@@ -41,7 +41,7 @@ from clx.work.place import at
 AIM_FIRST_BYTE, AIM_PROCESSOR = 100.0, 30.0
 """Milliseconds."""
 AIM_LOOKS, AIM_SHARE, AIM_GROWTH = 1.1, 0.25, 2.0
-"""Looks a second, share of a processor, MiB an hour per hundred browsers and minute that were measured."""
+"""Looks a second, share of a processor, MiB."""
 WATCHERS = 100
 _WARM = 3
 
@@ -115,7 +115,8 @@ class Server:
         """How often it has looked and asked so far."""
         assert self.process.stdout is not None
         self.process.send_signal(signal.SIGUSR1)
-        found: dict[str, int] = json.loads(self.process.stdout.readline())
+        told = next(line for line in self.process.stdout if line.startswith("{"))
+        found: dict[str, int] = json.loads(told)
         return found
 
 
@@ -179,67 +180,58 @@ def _asked(server: Server, path: str, times: int) -> tuple[list[float], float]:
 
 def _views(queue: Queue) -> Iterator[tuple[str, str]]:
     """What each view is called, and its address."""
-    newest = int(queue.database.read("SELECT max(id) FROM jobs")[0][0])
-    middle = newest // 2
-    work = queue.database.read("SELECT id FROM works WHERE job_id = ?", (middle,))[0][0]
-    parent = queue.database.read("SELECT value FROM work_labels WHERE kind = 'parent' LIMIT 1")[0][0]
-    created = queue.database.read("SELECT creation FROM works WHERE job_id = ?", (middle,))[0][0] // 1_000_000
+    middle = int(queue.database.read("SELECT max(id) FROM jobs")[0][0]) // 2
+    ((work, created),) = queue.database.read("SELECT id, creation FROM works WHERE job_id = ?", (middle,))
+    ((parent,),) = queue.database.read("SELECT value FROM work_labels WHERE kind = 'parent' LIMIT 1")
+    ((first, last),) = queue.database.read("SELECT min(id), max(id) FROM pipelines WHERE config_id <> 'large'")
     moment, day, week = (
-        datetime.fromtimestamp(created + days * 24 * 3600, UTC).strftime("%Y-%m-%dT%H:%M") for days in (0, 1, 7)
+        datetime.fromtimestamp(created / 1_000_000 + days * 24 * 3600, UTC).strftime("%Y-%m-%dT%H:%M")
+        for days in (0, 1, 7)
     )
     yield from (("overview", "/"), ("works", "/works"), ("works, live", "/works?store=buckets"))
     yield "works, ended", "/works?store=results"
     for status in ("queued", "running", "success", "failure", "cancelled"):
         yield f"works, {status}", f"/works?status={status}"
-    yield "works, failure or cancelled", "/works?status=failure&status=cancelled"
-    for name, query in (
-        ("a pipeline", "pipeline=p3"), ("a pipeline of few, long ago", "pipeline=rare"), ("no such pipeline", "pipeline=none"),
-        ("a pipeline and a status", "pipeline=p3&status=failure"), ("a rare pipeline and a status", "pipeline=rare&status=success"),
-        ("a user", "user=u7"), ("a user of few, long ago", "user=eve"), ("no such user", "user=none"),
-        ("a site", "site=kko"), ("a site of few, long ago", "site=gbo"), ("no such site", "site=none"),
-        ("an event", "event=4711"), ("no such event", "event=99999999"), ("a tag of half of all", "tag=night"),
-        ("a tag of a thousandth", "tag=t7"), ("a tag and a status", "tag=night&status=failure"),
-        ("two tags' worth of labels", "tag=night&event=4711"), ("a tag and a rare pipeline", "tag=night&pipeline=rare"),
-        ("a group", "group=g2"), ("a group and a user", "group=g2&user=eve"), ("a parent", f"parent={parent}"),
-        ("words that stand in all", "text=chime"), ("words that stand in few", "text=supernova"),
-        ("words that stand in none", "text=nowhere"), ("words among failures", "text=supernova&status=failure"),
-        ("words and a tag of half of all", "text=nowhere&tag=night"),
-        ("created from", f"from={moment}"), ("created before", f"until={moment}"),
-        ("created within, and a rare user", f"from={moment}&until={day}&user=eve"),
-        ("created within, and failed", f"from={moment}&until={week}&status=failure"),
-        ("oldest first", "order=deposit"), ("created first", "order=creation"),
-        ("created last, a rare user", "order=-creation&user=eve"),
-    ):  # fmt: skip
-        yield f"works, {name}", f"/works?{query}"
-    yield "works, a page in the middle", f"/works?after={_place(middle)}"
-    yield "works, the last page", f"/works?after={_place(40)}"
-    yield "works, a rare user, further", f"/works?user=eve&after={_place(middle)}"
+    for name, query in _FILTERS.items():
+        told = query.format(moment=moment, day=day, week=week, parent=parent, middle=_place(middle), end=_place(40))
+        yield f"works, {name}", f"/works?{told}"
     yield "one work", f"/works/{work}"
-    yield "one work with a hundred parts", f"/works/{parent}" if queue.works.get(parent) else f"/pipelines/{parent}"
-    yield from (("jobs", "/jobs"), ("jobs, failed", "/jobs?state=failed"), ("jobs, queued", "/jobs?state=queued"))
-    yield from (("jobs, succeeded", "/jobs?state=succeeded"), ("jobs, a rare type", "/jobs?type=work:rare"))
-    yield from (("jobs, text in none", "/jobs?text=nowhere"), ("jobs, no such worker", "/jobs?worker=99"))
-    yield from (("jobs, a key", "/jobs?key=none"), ("jobs, the middle", f"/jobs?before={middle}"))
-    yield from (("jobs, the end", "/jobs?before=50"), ("one job", f"/jobs/{middle}"))
-    yield from (("pipelines", "/pipelines"), ("pipelines, a name", "/pipelines?name=survey"))
-    yield from (
-        ("pipelines, no such name", "/pipelines?name=none"),
-        ("pipelines, running", "/pipelines?status=running"),
-    )
-    yield from (
-        ("pipelines, failure", "/pipelines?status=failure"),
-        ("pipelines, cancelled", "/pipelines?status=cancelled"),
-    )
-    first, last = queue.database.read("SELECT min(id), max(id) FROM pipelines WHERE config_id <> 'large'")[0]
-    yield "pipelines, the end", f"/pipelines?before={first}z"
-    yield "one pipeline of 100 works", f"/pipelines/{last}"
-    yield f"one pipeline of {LARGE:,} works", "/pipelines/large"
-    yield from (
-        ("workflows", "/workflows"),
-        ("schedules", "/schedules"),
-        ("workers", "/workers"),
-        ("builds", "/builds"),
-    )
+    for name, path in _OTHERS.items():
+        yield name, path.format(middle=middle, first=first, last=last)
+
+
+_FILTERS = {
+    "failure or cancelled": "status=failure&status=cancelled", "a pipeline": "pipeline=p3",
+    "a pipeline of few, long ago": "pipeline=rare", "no such pipeline": "pipeline=none",
+    "a pipeline and a status": "pipeline=p3&status=failure",
+    "a rare pipeline and a status": "pipeline=rare&status=success", "a user": "user=u7",
+    "a user of few, long ago": "user=eve", "no such user": "user=none", "a site": "site=kko",
+    "a site of few, long ago": "site=gbo", "no such site": "site=none", "an event": "event=4711",
+    "no such event": "event=99999999", "a tag of half of all": "tag=night", "a tag of a thousandth": "tag=t7",
+    "a tag and a status": "tag=night&status=failure", "a tag and an event": "tag=night&event=4711",
+    "a tag and a rare pipeline": "tag=night&pipeline=rare", "a group": "group=g2",
+    "a group and a user": "group=g2&user=eve", "a parent": "parent={parent}", "words that stand in all": "text=chime",
+    "words that stand in few": "text=supernova", "words that stand in none": "text=nowhere",
+    "words among failures": "text=supernova&status=failure", "words and a tag of half of all": "text=nowhere&tag=night",
+    "created from": "from={moment}", "created before": "until={moment}",
+    "created within, and a rare user": "from={moment}&until={day}&user=eve",
+    "created within, and failed": "from={moment}&until={week}&status=failure", "oldest first": "order=deposit",
+    "created first": "order=creation", "created last, a rare user": "order=-creation&user=eve",
+    "a page in the middle": "after={middle}", "the last page": "after={end}",
+    "a rare user, further": "user=eve&after={middle}",
+}  # fmt: skip
+_OTHERS = {
+    "jobs": "/jobs", "jobs, failed": "/jobs?state=failed", "jobs, queued": "/jobs?state=queued",
+    "jobs, succeeded": "/jobs?state=succeeded", "jobs, a rare type": "/jobs?type=work:rare",
+    "jobs, text in none": "/jobs?text=nowhere", "jobs, no such worker": "/jobs?worker=99", "jobs, a key": "/jobs?key=x",
+    "jobs, the middle": "/jobs?before={middle}", "jobs, the end": "/jobs?before=50", "one job": "/jobs/{middle}",
+    "pipelines": "/pipelines", "pipelines, a name": "/pipelines?name=survey",
+    "pipelines, no such name": "/pipelines?name=none", "pipelines, running": "/pipelines?status=running",
+    "pipelines, failure": "/pipelines?status=failure", "pipelines, cancelled": "/pipelines?status=cancelled",
+    "pipelines, the end": "/pipelines?before={first}z", "one pipeline of 100 works": "/pipelines/{last}",
+    f"one pipeline of {LARGE:,} works": "/pipelines/large", "workflows": "/workflows", "schedules": "/schedules",
+    "workers": "/workers", "builds": "/builds",
+}  # fmt: skip
 
 
 def _place(job_id: int) -> str:
