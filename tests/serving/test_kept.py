@@ -191,7 +191,6 @@ def test_python_is_served_from_modules_that_are_allowed_only(
     serve: Serve, models: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shop_models.py").write_text(_CODE)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     assert "may not import shop_models" in models("add", "doubled", "shop_models:Doubled")
     monkeypatch.setenv("CLX_SERVING__MODULES", '["shop_models"]')
     models("add", "doubled", "shop_models:Doubled")

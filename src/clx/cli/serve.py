@@ -146,7 +146,8 @@ def command(
 
     def server(shelf: TableShelf) -> Server:
         modules = settings.serving.modules
-        return Server(shelf, count, remote, token, modules, echo, phases=options["phases"], memory=memory)
+        path = (*settings.python.path, str(Path.cwd())) if modules else ()
+        return Server(shelf, count, remote, token, modules, echo, phases=options["phases"], memory=memory, path=path)
 
     with open_or_make(here.resolved, here.path) as database:
         store = open_store(database.state.shared / "artifacts", settings.artifacts)

@@ -47,6 +47,7 @@ class Server:
         tell: is given a line about who comes and goes of them.
         phases: whether models are loaded first, and requests taken then.
         memory: bytes that models may take in each worker; 0: any number.
+        path: directories in which workers look for those modules last.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Server:
         *,
         phases: bool = False,
         memory: int = 0,
+        path: Sequence[str] = (),
     ) -> None:
         self._controller = Controller(self._lost)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
         self._api = Api(self._controller, self._catalogue, shelf)
         self._modules = modules
+        self._path = path
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
@@ -154,10 +157,12 @@ class Server:
         with theirs:
             command = [
                 sys.executable,
+                "-P",
                 "-m",
                 "clx.serving.worker",
                 str(theirs.fileno()),
                 *(f"--module={each}" for each in self._modules),
+                *(f"--path={each}" for each in self._path),
             ]
             started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self._workers[executor] = started

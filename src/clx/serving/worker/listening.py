@@ -93,7 +93,7 @@ class Listener:
                 self._workers -= 1
 
     async def _watch(self, link: socket.socket, who: str) -> None:
-        command = [sys.executable, "-m", "clx.serving.worker", str(link.fileno()), *self._words]
+        command = [sys.executable, "-P", "-m", "clx.serving.worker", str(link.fileno()), *self._words]
         worker = subprocess.Popen(command, pass_fds=[link.fileno()], stdin=subprocess.DEVNULL)
         self._tell(f"{who} has a worker now.")
         looking = select.poll()
