@@ -113,10 +113,13 @@ def test_pruning_everything_lets_artifacts_go_one_time_later(project: Path) -> N
     time.sleep(0.01)  # results of this very millisecond are not older than zero days
 
     assert (
-        "1 results, 0 fires of schedules; 0 artifacts"
+        "1 results, 0 fires of schedules, 0 pipelines; 0 artifacts"
         in _clx("cache", "prune", "--days", "0", "--vacuum", cwd=project).stdout
     )
-    assert "0 results, 0 fires of schedules; 1 artifacts" in _clx("cache", "prune", "--days", "0", cwd=project).stdout
+    assert (
+        "0 results, 0 fires of schedules, 0 pipelines; 1 artifacts"
+        in _clx("cache", "prune", "--days", "0", cwd=project).stdout
+    )
 
 
 def test_builds_prune_once_a_day(project: Path) -> None:

@@ -112,6 +112,19 @@ def test_a_pipeline_from_its_deployment_to_its_end(where: list[str]) -> None:
     assert "2 success" in _words(where, "show", made["pipelines"][0])
 
 
+def test_it_is_said_when_nobody_does_the_works(where: list[str]) -> None:
+    made = _json(where, "deploy", "survey.yaml")
+    for words in (["ps"], ["show", made["config"]], ["show", made["pipelines"][0]]):
+        told = _words(where, *words)
+        assert "Nobody does works of detect.\nType: clx work run detect --function-of-work\n" in told, told
+    assert _json(where, "ps")["unattended"] == ["detect"]
+    Work("other").deposit()  # waits for nobody, too, and is none of theirs
+    held = Work.withdraw(BUCKETS)
+    assert held is not None
+    assert _json(where, "ps")["unattended"] == []
+    assert "Nobody" not in _words(where, "show", made["config"])
+
+
 def test_it_is_paused_resumed_stopped_tried_again_and_removed(where: list[str]) -> None:
     made = _json(where, "deploy", "survey.yaml")
     first, second = made["pipelines"]

@@ -113,6 +113,20 @@ def test_they_do_works_of_a_server(here: Path, tmp_path: Path, monkeypatch: pyte
     assert (process.returncode, "success" in told) == (0, True), said
 
 
+def test_a_bucket_that_results_name_gets_the_runners_of_its_step(here: Path, queue: Queue) -> None:
+    (here / "late.yaml").write_text(
+        "name: late\nruns_on: d\ndeployments: [{name: d}]\npipeline:\n  steps:\n"
+        "    - {name: first, stage: 1, work: {function: steps.detect, parameters: {event: 7}}}\n"
+        "    - name: second\n      stage: 2\n      evaluate_on_runtime: true\n      work:\n"
+        "        function: steps.detect\n        parameters: {event: 8}\n"
+        '        pipeline: "beam-${{ pipeline.first.work.results.event }}"\n'
+    )
+    with _clx(here, "deploy", "late.yaml", "--work") as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert sorted(queue.works.status_by_bucket()) == ["beam-7", "first"]
+
+
 def test_killed_it_takes_its_runners_along_and_another_goes_on(here: Path, queue: Queue) -> None:
     made = queue.pipelines.deploy(planned(read(_FILE)))
     with _clx(here, "work", made.config) as process:

@@ -88,6 +88,11 @@ def test_what_is_deposited_is_shown() -> None:
     assert "by ada for site aro; priority 5, 1 min 00 s for each of 1 attempt." in told
 
 
+@pytest.mark.parametrize(("wait", "code"), [("--wait=0.01", 124), ("--wait=-1", 2), ("--wait=soon", 2)])
+def test_who_deposits_waits_no_longer_than_he_says(wait: str, code: int) -> None:
+    assert CliRunner().invoke(cli, ["work", "deposit", "--pipeline", "q", wait]).exit_code == code
+
+
 def test_how_its_attempts_went_is_shown() -> None:
     work_id = _deposit("p", "--retries", "1")
     _fail("p", "no\x1b[2J")

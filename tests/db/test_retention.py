@@ -12,8 +12,10 @@ from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.db.batches import BatchTable
 from clx.db.identity import process_identity
 from clx.db.jobs import NewJob, Queue
+from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.retention import Policy, Pruned, named_text
 from clx.db.workers import WorkerTable, register_this_process
+from clx.db.works.withdrawing import Asked
 from clx.errors import QueueError
 
 _DAY = 24 * 3600 * 1000
@@ -42,6 +44,31 @@ def test_ended_jobs_go_after_their_time_with_their_runs(queue: Queue, fail: bool
     assert prune(queue.database, Policy(), now=days * _DAY).jobs == 0
     assert prune(queue.database, Policy(), now=days * _DAY + 1).jobs == 1
     assert (queue.get(job_id), queue.runs(job_id)) == (None, [])
+
+
+def _pipeline(queue: Queue, ended_at: int | None, **config: Any) -> str:
+    """A pipeline of one work, deployed at 0."""
+    work = {"pipeline": "p", "retries": 1}
+    step = StepDefinition("s", 1, works=(work,))
+    definition = ConfigDefinition("c", "name: c", (PipelineDefinition({}, (step,)),), **config)
+    (found,) = at(queue.pipelines, 0).deploy(definition).pipelines
+    if ended_at is not None:
+        held = at(queue.works, ended_at).withdraw(Asked(("p",)))
+        assert held is not None
+        at(queue.works, ended_at).update([{**held, "status": "success"}])
+    return found
+
+
+def test_ended_pipelines_go_after_their_time_and_their_works_stay(queue: Queue) -> None:
+    _pipeline(queue, 5)
+    living = _pipeline(queue, None)
+
+    assert prune(queue.database, Policy(), now=99 * _YEAR).pipelines == 0
+    assert prune(queue.database, Policy(pipelines=1), now=_DAY + 5).pipelines == 0
+    assert prune(queue.database, Policy(pipelines=1), now=_DAY + 6).pipelines == 1
+    assert [each["id"] for each in queue.pipelines.find()] == [living]
+    assert [each["pipelines"] for each in queue.pipelines.configs()] == [[living]]
+    assert queue.works.status()["success"] == 1
 
 
 def test_with_a_job_goes_all_that_names_it(queue: Queue) -> None:

@@ -279,14 +279,9 @@ def test_works_that_no_runner_of_a_deployment_does_are_warned_of() -> None:
         "{name: a, stage: 1, work: {site: aro}}",
         "{name: b, stage: 1, matrix: {s: [kko, chime]}, work: {site: '${{ matrix.s }}'}}",
         "{name: c, stage: 1, runs_on: any, work: {site: chime}}",
-        "{name: f, stage: 2, evaluate_on_runtime: true, work: {pipeline: '${{ pipeline.a.work.results.it }}'}}",
     )
     assert [(each.fact, each.next_step) for each in read(text).warnings] == [
         ('no runner of its deployments does works of the site "chime"', "They do those of aro, kko."),
-        (
-            "no runner of a deployment does these works: in which bucket they are is known when they are there",
-            "Name the bucket, or start runners otherwise.",
-        ),
     ]
 
 

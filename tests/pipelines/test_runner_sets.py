@@ -30,7 +30,9 @@ def _wanted(*pipelines: dict[str, Any]) -> list[RunnerSet]:
 
 
 def test_each_deployment_has_one_for_all_pipelines_and_others_where_they_are_replicated() -> None:
-    found = _wanted({"id": "two", "matrix": {"beam": 2}}, {"id": "one", "matrix": {"beam": 1}})
+    found = _wanted(
+        {"id": "two", "matrix": {"beam": 2}, "steps": []}, {"id": "one", "matrix": {"beam": 1}, "steps": []}
+    )
     assert [(each.deployment.name, each.pipeline, each.buckets, each.parents) for each in found] == [
         ("a", None, ("beam-1", "beam-2", "detect"), ("one", "two")),
         ("b", None, ("beam-1", "beam-2"), ("one", "two")),
@@ -41,8 +43,16 @@ def test_each_deployment_has_one_for_all_pipelines_and_others_where_they_are_rep
     assert _wanted() == []
 
 
+def test_a_bucket_that_results_name_has_runners_once_its_works_are_there() -> None:
+    steps = [{"name": "own", "buckets": ["own"]}, {"name": "odd", "buckets": ["success"]}]
+    found = _wanted({"id": "one", "matrix": {"beam": 1}, "steps": steps})
+    assert [each.buckets for each in found if each.deployment.name == "b" and each.pipeline is None] == [
+        ("beam-1", "success")
+    ]
+
+
 def test_no_name_of_a_file_is_an_option_of_a_runner() -> None:
-    first = _wanted({"id": "one", "matrix": {"beam": 1}})[0]
+    first = _wanted({"id": "one", "matrix": {"beam": 1}, "steps": []})[0]
     assert first.words() == [
         *("--parent", "one", "--lives", "3", "--sleep", "0.1", "--site=aro", "--function-of-work"),
         *("--", "beam-1", "detect"),

@@ -68,7 +68,8 @@ def test_what_a_store_of_works_does(works: RemoteWorks, queue: Queue) -> None:
     assert works.count(Search([either])) == 2
     assert works.get(ids[0]) == queue.works.get(ids[0])
     assert works.get("none") is None
-    assert works.buckets() == ["p"]
+    assert works.buckets() == works.unattended() == ["p"]
+    assert works.status_by_bucket() == queue.works.status_by_bucket() == {"p": works.status("p")}
     assert works.status() == works.status("p") == queue.works.status()
     held = works.withdraw(ASKED, wait=0.001, lease=1000)
     assert held is not None

@@ -64,7 +64,7 @@ def list_buckets(there: There) -> Output:
     with there.look() as store:
         if store is None:
             return Output({"buckets": {}}, [there.nobody])
-        found = {name: store.status(name) for name in store.buckets()}
+        found = store.status_by_bucket()
     rows = [(name, *(str(counts.get(status, 0)) for status in _STATUSES)) for name, counts in found.items()]
     words = table(("PIPELINE", *(each.upper() for each in _STATUSES)), rows) if rows else "No works in buckets."
     return Output({"buckets": found}, [words])

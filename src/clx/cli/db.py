@@ -174,7 +174,7 @@ def _pruned(done: PruneReport, freed: int | None) -> Iterator[str]:
     rows = done.rows
     yield (
         f"Removed {rows.jobs} jobs, {rows.workers} workers, {rows.events} events, {rows.batches} batches, "
-        f"{rows.results} results, {rows.fires} fires of schedules; "
+        f"{rows.results} results, {rows.fires} fires of schedules, {rows.pipelines} pipelines; "
         f"{done.artifacts} artifacts ({done.artifact_bytes / 2**20:.1f} MiB), "
         f"{done.logs} logs, {done.directories} job directories."
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from clx.cli.work_options import There, about_works
 from clx.errors import UsageError
 from clx.settings.problems import shortened
 from clx.visible import visible_line
+
+if TYPE_CHECKING:
+    from clx.work.place import Store
 
 _LIVE = ("running", "paused")
 _MOST = 100
@@ -79,7 +83,8 @@ def ps(there: There, name: str | None, everything: bool, limit: int) -> Output:
         if store is None:
             return Output({"pipelines": []}, [there.nobody])
         found = store.pipelines.find(name=name, status=() if everything else _LIVE, limit=limit)
-    return Output({"pipelines": found}, [overview(found)])
+        alone = unattended(store, found)
+    return Output({"pipelines": found, "unattended": alone}, [overview(found), *nobody(found, alone)])
 
 
 @click.command("show")
@@ -102,11 +107,37 @@ def show(there: There, pipeline_id: str) -> Output:
             raise UsageError(f"There is no pipeline {shortened(pipeline_id)}. {there.nobody}", "Deploy one first.")
         found = store.pipelines.find(ids=[pipeline_id]) or store.pipelines.find(config=pipeline_id)
         is_config = not found and store.pipelines.configs(ids=[pipeline_id])
+        alone = unattended(store, found)
     if not found and not is_config:
         raise UsageError(f"There is no pipeline {shortened(pipeline_id)}.", "See `clx pipelines list`.")
     if len(found) == 1:
-        return Output(found[0], told(found[0]))
-    return Output({"pipelines": found}, [overview(found)])
+        return Output({**found[0], "unattended": alone}, [*told(found[0]), *nobody(found, alone)])
+    return Output({"pipelines": found, "unattended": alone}, [overview(found), *nobody(found, alone)])
+
+
+def unattended(store: Store, pipelines: Iterable[dict[str, Any]]) -> list[str]:
+    """The buckets in which works of running ones among *pipelines* wait, and nobody who lives takes any."""
+    from clx.db.works.searching import Condition, Search
+
+    ids = [each["id"] for each in pipelines if each["status"] == "running"]
+    if not ids:
+        return []
+    theirs = [Condition("parent", "in", ids), Condition("status", "=", "queued")]
+    return [
+        each
+        for each in store.unattended()
+        if store.find(Search([*theirs, Condition("pipeline", "=", each)], limit=1)).works
+    ]
+
+
+def nobody(pipelines: Sequence[dict[str, Any]], alone: Sequence[str]) -> Iterator[str]:
+    """That nobody does works of some pipelines, and what to do about it."""
+    if not alone:
+        return
+    has_deployments = any(step["runs_on"] for each in pipelines for step in each["steps"])
+    yield visible_line(f"Nobody does works of {', '.join(alone)}.")
+    by_hand = f"clx work run {' '.join(map(shlex.quote, alone))} --function-of-work"
+    yield visible_line(f"Type: {'clx pipelines work' if has_deployments else by_hand}")
 
 
 def overview(found: Iterable[dict[str, Any]]) -> str:

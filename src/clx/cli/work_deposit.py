@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clx.cli import completing
-from clx.cli.options import verbose_option
+from clx.cli.options import Number, verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.routine_options import texts, values
 from clx.cli.terminal import echo
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 _OF_BEFORE = ("id", "creation", "start", "stop", "attempt", "status", "results", "error", "progress", "run", "archived",
               "artifacts")  # fmt: skip
 """What is left out of a work that is deposited anew."""
+
+_FOR_EVER = math.inf
+
+
+class _Wait(Number):
+    """Seconds within bounds, or as long as it takes, which is what the bare option means."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The seconds as typed."""
+        return _FOR_EVER if value in ("inf", _FOR_EVER) else super().convert(value, param, ctx)
 
 
 @click.command("deposit")
@@ -49,13 +60,14 @@ _OF_BEFORE = ("id", "creation", "start", "stop", "attempt", "status", "results",
               help="Works as YAML or JSON, one or a list, or JSON lines; - reads standard input. Options then hold "
               "for all of them. Repeatable.")  # fmt: skip
 @click.option("--anew", is_flag=True, help="Deposit works that were deposited before as new ones.")
-@click.option("--wait", "waits", is_flag=True, help="Wait until all have ended; the exit code is of `clx work wait`.")
+@click.option("--wait", is_flag=False, flag_value="inf", type=_Wait(0, 24 * 3600), metavar="[S]",
+              help="Wait until all have ended, S seconds at most; the exit code is of `clx work wait`.")  # fmt: skip
 @about_works
 @format_option
 @verbose_option()
 def deposit(
-    there: There, params: tuple[str, ...], param_json: str | None, files: tuple[str, ...], anew: bool, waits: bool,
-    **fields: Any,
+    there: There, params: tuple[str, ...], param_json: str | None, files: tuple[str, ...], anew: bool,
+    wait: float | None, **fields: Any,
 ) -> Output:  # fmt: skip
     """Put works into their buckets, and print their ids.
 
@@ -65,17 +77,17 @@ def deposit(
       clx work deposit --pipeline detect --param-json '{"window": [0, 10]}' --format json
       clx work deposit --file works.yaml --tag night
       clx work search --pipeline detect --format jsonl | clx work deposit --file - --anew
-      clx work deposit --pipeline detect --wait
+      clx work deposit --pipeline detect --wait 600
     """
     said = _said(fields)
     works = _works(said, _parameters(params, param_json), files, anew=anew)
     with there.make() as store:
         ids = store.deposit([each.payload for each in works])
-        if not waits:
+        if wait is None:
             return Output({"ids": ids}, map(visible_line, ids))
         for each in ids:
             echo(visible_line(each), err=True)
-        return waited(store, ids)
+        return waited(store, ids, None if wait == _FOR_EVER else wait)
 
 
 def _said(fields: Mapping[str, Any]) -> dict[str, Any]:

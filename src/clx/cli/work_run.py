@@ -151,7 +151,11 @@ def _plan(settings: Settings, pipelines: tuple[str, ...], function: str | None, 
 
     python, program = settings.python, said["program"]
     if not (function or program or python.modules or settings.work.commands):
-        raise UsageError("Nothing says what does these works.", f"Type: clx work run {pipelines[0]} MODULE.FUNCTION")
+        raise UsageError(
+            "Nothing says what does these works.",
+            f"Type: clx work run {pipelines[0]} MODULE.FUNCTION; where works name it themselves, name its module in "
+            "python.modules (.clx/config.toml) or its program in work.commands.",
+        )
     asked = Asked(
         pipelines, site=said["site"], user=said["user"], event=said["event"], tags=said["tags"], parent=said["parent"]
     )

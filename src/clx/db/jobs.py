@@ -301,8 +301,8 @@ class Queue(WorkerSide, Enqueuing):
 
         Args:
             days: what is kept for how many days, or how long a ``timedelta``, where it is not the usual:
-                ``succeeded``, ``failed``, ``workers``, ``results`` (:class:`~clx.db.retention.Policy`). What a live row
-                names is kept whatever its age.
+                ``succeeded``, ``failed``, ``workers``, ``results``, ``works``, ``pipelines``
+                (:class:`~clx.db.retention.Policy`). What a live row names is kept whatever its age.
 
         Raises:
             QueueError: a value is no number of days.

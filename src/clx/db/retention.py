@@ -37,6 +37,8 @@ class Policy:
         workers: workers, their events, and batches, since they ended; logs of requests for models.
         results: results of keyed jobs, since they were last used; routines that no worker has any more.
         works: works, since they ended; they are kept to be searched. Those whose results are locked stay for good.
+        pipelines: pipelines, since they ended, and what was deployed once it has none left and no schedule. Their works
+            stay as long as other works.
 
     Raises:
         QueueError: a value is no number of days.
@@ -47,6 +49,7 @@ class Policy:
     workers: float = 30
     results: float = 180
     works: float = 36_500
+    pipelines: float = 36_500
 
     @classmethod
     def of(cls, days: Mapping[str, float | timedelta]) -> Policy:
@@ -75,6 +78,7 @@ class Pruned:
     batches: int = 0
     results: int = 0
     fires: int = 0
+    pipelines: int = 0
     abandoned: int = 0
 
 
@@ -127,6 +131,16 @@ DELETE FROM fires WHERE (schedule, fire_at) IN (SELECT f.schedule, f.fire_at FRO
   AND f.fire_at < (SELECT max(latest.fire_at) FROM fires latest WHERE latest.schedule = f.schedule)
   AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = f.job_id AND j.state IN ('queued', 'running')) LIMIT :stride)"""
 
+_OLD_PIPELINES = """
+DELETE FROM pipelines WHERE id IN (SELECT p.id FROM pipelines p WHERE p.ended_at < :cutoff AND NOT EXISTS
+  (SELECT 1 FROM pipeline_steps s JOIN works w ON w.step_id = s.id
+   WHERE s.pipeline_id = p.id AND w.status IN ('queued', 'running')) LIMIT :stride)"""
+_OLD_CONFIGS = """
+DELETE FROM pipeline_configs WHERE id IN (SELECT c.id FROM pipeline_configs c WHERE c.created_at < :cutoff
+  AND NOT EXISTS (SELECT 1 FROM pipelines p WHERE p.config_id = c.id)
+  AND NOT EXISTS (SELECT 1 FROM schedules s WHERE s.name = 'pipelines:' || c.id) LIMIT :stride)"""
+"""What has lost its last pipeline; one that makes more by its schedule stays (``clx.db.pipelines.scheduling``)."""
+
 
 def prune(database: Database, policy: Policy, *, is_over: Callable[[], bool] = lambda: False) -> Pruned:
     """Remove what *policy* does not keep, in small transactions; safe beside running builds.
@@ -154,13 +168,14 @@ def prune_part(
     if is_left:
         return Pruned(jobs=jobs, abandoned=abandoned), after
     ended, fired = int(at - policy.workers * _DAY), int(at - policy.failed * _DAY)
-    unused = int(at - policy.results * _DAY)
+    unused, past = int(at - policy.results * _DAY), int(at - policy.pipelines * _DAY)
     rest = {
         "results": (_OLD_RESULTS, unused),
         "batches": (_OLD_BATCHES, ended),
         "workers": (_OLD_WORKERS, ended),
         "events": (_OLD_EVENTS, ended),
         "fires": (_OLD_FIRES, fired),
+        "pipelines": (_OLD_PIPELINES, past),
     }
     _, keys_left = _prune_rest(database, _OLD_KEYS, at, is_over)
     _, routines_left = _prune_rest(database, _OLD_ROUTINES, unused, is_over)
@@ -171,7 +186,8 @@ def prune_part(
     for name, (delete, cutoff) in rest.items():
         removed[name], more = _prune_rest(database, delete, cutoff, is_over)
         is_left = is_left or more
-    return Pruned(jobs=jobs, abandoned=abandoned, **removed), after if is_left else None
+    _, configs_left = _prune_rest(database, _OLD_CONFIGS, past, is_over)
+    return Pruned(jobs=jobs, abandoned=abandoned, **removed), after if is_left or configs_left else None
 
 
 def _prune_rest(database: Database, delete: str, cutoff: int, is_over: Callable[[], bool]) -> tuple[int, bool]:

@@ -99,10 +99,6 @@ class _Check:
         if step.stage is None and step.condition is None and ("steps", index, "if") not in self.nodes:
             self._note(node, f"the step {shortened(step.name)} has no stage", "Add stage: 1, or if: always.")
         self._fields(("steps", index, "work"), step.work)
-        bucket = step.fields.get("pipeline")
-        if self._runners(step) and isinstance(bucket, Template) and step.evaluate_on_runtime:
-            fact = "no runner of a deployment does these works: in which bucket they are is known when they are there"
-            self.reader.warn(self._node_of(index, "pipeline"), fact, "Name the bucket, or start runners otherwise.")
         if {"function", "command"} <= step.fields.keys():
             fact = f"the step {shortened(step.name)} has a function and a command"
             self._note(node, fact, "Leave one of them out.")

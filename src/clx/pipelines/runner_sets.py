@@ -93,7 +93,9 @@ def _buckets(steps: Iterable[Step], config: Config, pipeline: Document) -> Itera
         written = step.fields.get("pipeline", step.name)
         if isinstance(written, str):
             yield written
-        elif not step.evaluate_on_runtime:  # else nobody knows it yet
+        elif step.evaluate_on_runtime:  # known once they are there
+            yield from (each for told in pipeline["steps"] if told["name"] == step.name for each in told["buckets"])
+        else:
             yield from {work["pipeline"] for work in step.works(Scope(pipeline["matrix"]), config, pipeline["id"])}
 
 

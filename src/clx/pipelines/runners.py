@@ -42,6 +42,7 @@ class _Runner(NamedTuple):
 
     key: Key
     parents: frozenset[str]
+    buckets: frozenset[str]
     process: subprocess.Popen[bytes]
     began: float
     descriptor: int
@@ -81,7 +82,7 @@ class Runners:
         self._wanted = {each.key: each for each in sets if self._can_be_started(each)}
         for each in self._members:
             its = self._wanted.get(each.key)
-            if its is None or not each.parents.issuperset(its.parents):
+            if its is None or not (each.parents.issuperset(its.parents) and each.buckets.issuperset(its.buckets)):
                 self._ask(each)
 
     def _can_be_started(self, asked: RunnerSet) -> bool:
@@ -182,7 +183,9 @@ class Runners:
             except OSError:  # too many are open, or it is gone: it is looked after all the same
                 descriptor = -1
             began = time.monotonic()
-            self._members.append(_Runner(asked.key, frozenset(asked.parents), process, began, descriptor))
+            self._members.append(
+                _Runner(asked.key, frozenset(asked.parents), frozenset(asked.buckets), process, began, descriptor)
+            )
 
     def _limit(self, pid: int, asked: RunnerSet) -> None:
         """Hold a process, and what it starts, to the resources of its deployment, as far as this system does that."""

@@ -377,6 +377,14 @@ class RemoteWorks:
         asked = {"pipeline": pipeline}
         return dict(self._call("GET", "/works/status", dict[str, dict[str, int]], query=asked)["status"])
 
+    def status_by_bucket(self) -> dict[str, dict[str, int]]:
+        """As :meth:`clx.db.works.table.Works.status_by_bucket`."""
+        return dict(self._call("GET", "/works/buckets/status", dict[str, dict[str, dict[str, int]]])["pipelines"])
+
+    def unattended(self) -> list[str]:
+        """As :meth:`clx.db.works.table.Works.unattended`."""
+        return list(self._call("GET", "/works/unattended", dict[str, list[str]])["pipelines"])
+
     def buckets(self) -> list[str]:
         """As :meth:`clx.db.works.table.Works.buckets`."""
         return list(self._call("GET", "/works/buckets", dict[str, list[str]])["pipelines"])

@@ -80,6 +80,7 @@ def step_document(row: Sequence[Any], works: Sequence[Sequence[Any]]) -> Documen
         "success_threshold": said.get("threshold"),
         "works": _number(total),
         "counts": counts,
+        "buckets": sorted({_text(work[5]) for work in works}),
         "work_id": [_text(work[1]) for work in works],
         "start": min(begun, default=seconds(started_at)),
         "stop": seconds(ended_at),

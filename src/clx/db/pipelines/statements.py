@@ -97,7 +97,7 @@ STEPS_OF = (
     "WHERE pipeline_id = ? ORDER BY position"
 )
 WORKS_OF = (
-    "SELECT w.step_id, w.id, w.status, w.start, j.created_at FROM works w JOIN jobs j ON j.id = w.job_id "
+    "SELECT w.step_id, w.id, w.status, w.start, j.created_at, w.pipeline FROM works w JOIN jobs j ON j.id = w.job_id "
     "WHERE w.step_id IN (SELECT s.id FROM pipeline_steps s WHERE s.pipeline_id = ?) ORDER BY w.job_id"
 )
 IDS_OF = "SELECT id FROM pipelines WHERE config_id = ? ORDER BY id"

@@ -119,7 +119,7 @@ class Page(NamedTuple):
 
 def browse(
     database: Database, which: Filter, *, order: str = "-deposit", after: str | None = None, limit: int = 50,
-    seconds: float = 0.04,
+    seconds: float = 0.02,
 ) -> Page:  # fmt: skip
     """Works that fit, as far as *seconds* lead.
 

@@ -108,6 +108,9 @@ STATUS_OF_ALL = (
     "GROUP BY pipeline, status) AS c GROUP BY status"
 )
 """Counted in the order of the index: nothing is sorted."""
+STATUS_BY_BUCKET = (
+    "SELECT pipeline, status, count(*) FROM works WHERE in_bucket = 1 GROUP BY pipeline, status ORDER BY 1"
+)
 BUCKETS = f"{_PIPELINES}SELECT name FROM p WHERE name IS NOT NULL ORDER BY name"
 RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (

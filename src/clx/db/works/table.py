@@ -14,6 +14,7 @@ from clx.db.models import encode
 from clx.db.transaction import Transaction
 from clx.db.validation import check_choice, check_id, check_lease, check_timeout
 from clx.db.wait import Bells, rest
+from clx.db.workers import WorkerTable
 from clx.db.works import statements as sql
 from clx.db.works.depositing import deposit, enter_results, new_works, require_ended
 from clx.db.works.models import STATUSES, WORK, Document, Found, by_position, found_from_row
@@ -436,6 +437,21 @@ class Works:
         else:
             rows = self.database.read(sql.STATUS, {"pipeline": pipeline})
         return dict.fromkeys(STATUSES, 0) | {row[0]: row[1] for row in rows}
+
+    def status_by_bucket(self) -> dict[str, dict[str, int]]:
+        """The same of each bucket in which there are works, by its pipeline."""
+        found: dict[str, dict[str, int]] = {}
+        for pipeline, status, count in self.database.read(sql.STATUS_BY_BUCKET):
+            found.setdefault(pipeline, dict.fromkeys(STATUSES, 0))[status] = count
+        return found
+
+    def unattended(self) -> list[str]:
+        """The pipelines of which works wait that nobody who lives takes, as far as is known here."""
+        taken = {
+            type_ for worker in WorkerTable(self.database).list() if not worker.is_gone() for type_ in worker.types
+        }
+        counts = self.status_by_bucket()
+        return [each for each in counts if counts[each]["queued"] and f"{WORK}{each}" not in taken]
 
     def buckets(self) -> list[str]:
         """The pipelines of which works are in a bucket."""

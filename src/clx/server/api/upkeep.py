@@ -64,6 +64,7 @@ class Keep(Request, frozen=True):
     failed: Days | None = None
     workers: Days | None = None
     results: Days | None = None
+    pipelines: Days | None = None
     after: Annotated[int, Meta(ge=LOWEST, le=MOST)] | None = None
 
 
@@ -76,6 +77,7 @@ class PrunedPart(msgspec.Struct, frozen=True):
     batches: int
     results: int
     fires: int
+    pipelines: int
     abandoned: int
     after: int | None
 

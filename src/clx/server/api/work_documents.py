@@ -240,6 +240,12 @@ class WorkStatus(msgspec.Struct, frozen=True):
     status: dict[str, int]
 
 
+class BucketStatuses(msgspec.Struct, frozen=True):
+    """How many works of each bucket are of each status, by its pipeline."""
+
+    pipelines: dict[str, dict[str, int]]
+
+
 class Buckets(msgspec.Struct, frozen=True):
     """Pipelines of which works are in a bucket."""
 

@@ -141,6 +141,14 @@ WORKS = (
         lambda call: doc.Buckets(_works(call).buckets()), doc.Buckets,
     ),
     Operation(
+        "bucket_statuses", "GET", "/works/buckets/status", "read", "How many works of each bucket are of each status.",
+        lambda call: doc.BucketStatuses(_works(call).status_by_bucket()), doc.BucketStatuses,
+    ),
+    Operation(
+        "unattended_works", "GET", "/works/unattended", "read", "The pipelines whose works wait for nobody who lives.",
+        lambda call: doc.Buckets(_works(call).unattended()), doc.Buckets,
+    ),
+    Operation(
         "work_results", "GET", "/works/results", "read", "How many works are among the results, by pipeline.",
         lambda call: doc.WorkResults(_works(call).results()), doc.WorkResults,
     ),

@@ -22,16 +22,13 @@ from clx.db.pipelines.browsing import (
 from clx.server.answers import Refusal
 from clx.server.views.sections import Asked, Section, View
 from clx.server.views.stages import Stage, staged
+from clx.server.views.telling import SYMBOLS
 
 PAGE = 30
-_CELLS = 3_000
+_CELLS = 1_000
 """Works of all steps together that a page shows one by one."""
 _SIBLINGS = 500
 """Pipelines of one deployment that are shown beside each other."""
-SYMBOLS = {
-    "created": "·", "queued": "…", "running": "▶", "paused": "‖", "success": "✓", "failure": "✗", "cancelled": "–",
-}  # fmt: skip
-"""What stands for a status in a cell, so that nobody needs the colours."""
 
 
 class Matrix(NamedTuple):

@@ -111,7 +111,8 @@ def _buckets(asked: Asked, pipeline: str) -> list[Bucket] | None:
 
 
 def _by_status(states: Mapping[str, int]) -> dict[str, int]:
-    return {LIVE_AND_ENDED.get(state, state): count for state, count in states.items()}
+    found = {LIVE_AND_ENDED.get(state, state): count for state, count in states.items()}
+    return {**dict.fromkeys(STATUSES, 0), **found}
 
 
 def existing(asked: Asked) -> Found:
