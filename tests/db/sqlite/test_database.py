@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from clx.db.sqlite.backup import backup
 from clx.db.sqlite.database import SqliteDatabase
 from clx.db.sqlite.driver import driver, translate
 from clx.db.workers import WorkerTable
-from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, UsageError
+from clx.errors import DatabaseBusyError, DatabaseCorruptError, DatabaseError, DatabaseFullError, UsageError
 
 
 def test_a_reader_never_makes_a_database(tmp_path: Path) -> None:
@@ -90,6 +91,7 @@ def test_a_process_without_a_row_is_named_too(tmp_path: Path) -> None:
 def test_a_fork_after_opening_is_refused(tmp_path: Path) -> None:
     code = f"""
 import os
+import shutil
 from clx.db.jobs import *
 queue = Queue.open({str(tmp_path / "jobs.db")!r})
 if os.fork() == 0:
@@ -161,6 +163,18 @@ def test_errors_are_told_apart_by_name_not_by_text(tmp_path: Path) -> None:
         sqlite_errorname = "SQLITE_CORRUPT"
 
     assert isinstance(translate(Misleading("database is locked"), tmp_path), DatabaseCorruptError)
+
+
+@pytest.mark.parametrize(("free", "is_full"), [(0, True), (1 << 20, False)])
+def test_a_disk_without_room_for_the_index_of_the_log_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, is_full: bool
+) -> None:
+    class Grown(driver.OperationalError):  # type: ignore[misc]
+        sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert isinstance(translate(Grown("disk I/O error"), tmp_path / "jobs.db"), DatabaseFullError) is is_full
 
 
 def test_a_removed_file_is_noticed(tmp_path: Path) -> None:

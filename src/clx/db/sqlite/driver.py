@@ -53,6 +53,8 @@ CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 _OPENED_AT_ONCE = 4
 """Files that a connection may open together: the database, its log, their shared memory, the directory."""
+_ROOM = 1 << 16
+"""Bytes that the index of a log needs at least to grow, and some."""
 _FREE = (
     "Free some space and run again. Where there is enough, a quota is used up, or the ids are "
     "(SELECT max(id) FROM jobs: 9223372036854775807 is the last)."
@@ -129,6 +131,14 @@ def require_reachable(path: Path) -> None:
         ) from error
 
 
+def _is_full(folder: Path) -> bool:
+    """Whether there is no room left beside a database; false where that cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free < _ROOM
+    except OSError:
+        return False
+
+
 def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError:
     """Our error for a driver's, told apart by SQLite's error name and never by message text.
 
@@ -141,7 +151,8 @@ def translate(error: Any, path: Path, *, reading: bool = False) -> DatabaseError
             f"The database stayed locked: {describe(path)}; {locked_by(path)}.",
             "Wait for that process or end it (`clx workers list` names workers), or raise database.busy_timeout.",
         )
-    if name == "SQLITE_FULL":
+    # the index of the log cannot grow: for that SQLite has a name, but none for why
+    if name == "SQLITE_FULL" or (name == "SQLITE_IOERR_SHMSIZE" and _is_full(path.parent)):
         return DatabaseFullError(f"No space left for the database: {describe(path)}.", _FREE)
     if name == "SQLITE_IOERR_WRITE":  # SQLite knows ENOSPC alone by name
         return DatabaseWriteError(
