@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from clx.db.database import Database
     from clx.db.serving.figures import Watched
-    from clx.db.serving.models import ModelRow
     from clx.db.serving.table import ServingTable
     from clx.db.tokens import TokenTable
     from clx.serving.remote import Address

@@ -80,6 +80,10 @@ class Api:
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             return self._model(request, parts, reply)
+        self._of_server(request, parts, reply)
+        return None
+
+    def _of_server(self, request: Request, parts: list[str], reply: Reply) -> None:
         path = request.path.rstrip("/")
         if path == "/v2/health/live":
             _require(request, "GET")
@@ -104,7 +108,6 @@ class Api:
             self._repository(request, parts, reply)
         else:
             raise _no_such_path(request)
-        return None
 
     # -- a model --------------------------------------------------------------------------------------
 
