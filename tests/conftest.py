@@ -18,6 +18,7 @@ __all__ = ["client", "engine", "group", "images", "postgresql", "server", "share
 
 CONTAINERS = ("workers", "cli/test_workers.py")
 """Directories and files below ``tests`` whose tests may use a container engine: those are one part of `make test`."""
+
 QUICK = (
     "artifacts",
     *(
@@ -56,6 +57,7 @@ QUICK = (
     "course/pages/test_page_text.py",
     "course/pages/test_course_index.py",
     "course/pages/test_server.py",
+    *(f"daily/test_{name}.py" for name in ("checks", "code", "day", "days", "flow", "lake", "lineage", "why")),
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

@@ -35,6 +35,7 @@ UNTESTED = {
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
                 "cli.work_wait cli.pipelines cli.pipelines_show "
                 "cli.pipelines_change cli.pipelines_work "
+                "cli.daily_look cli.daily_options cli.daily_run "
             ),
         ),
         (
@@ -48,6 +49,10 @@ UNTESTED = {
         (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
+        ),
+        (
+            "flows on workers: held by tests/cli/test_daily.py, which starts them",
+            "daily.registering",
         ),
         (
             "processes that do works: held by tests/work/running/test_runner.py, which starts them",

@@ -32,6 +32,7 @@ from clx.db.consumer import Consumer
 from clx.db.database import Database
 from clx.db.identity import is_gone, process_identity
 from clx.db.jobs import Failure, JobState, NewJob, Queue, Success
+from clx.db.lake.table import LakeTable, VersionRow
 from clx.db.mark_dead import mark_gone_workers_dead
 from clx.db.odd_rows import tables
 from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
@@ -121,6 +122,7 @@ def _fill(queue: Queue, n: int) -> None:
     _fill_works(queue, n)
     _fill_serving(queue, n)
     _fill_pipelines(queue, n)
+    LakeTable(queue.database).publish(VersionRow(f"l{n}", "gold/a", "2026-11-27", 0, "[]", "[]", 1, flow=f"f{n}"))
     queue.schedules.add(Schedule(f"s{n}", "@daily", NewJob("good"), ends_at=now + 9 * DAY))
     queue.schedules.run(f"s{n}")
 

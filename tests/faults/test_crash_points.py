@@ -166,6 +166,10 @@ _SCENARIOS = {
         _WITHDRAWN + "queue.works.update([{**work, 'start': 1.0}])\n",
         "queue.works.audit('expired')",
     ),
+    "publish_version": (
+        _SETUP + "from clx.db.lake.table import LakeTable, VersionRow\n",
+        "LakeTable(queue.database).publish(VersionRow('l', 'gold/a', '2026-11-27', 0, '[]', '[]', 1))",
+    ),
     "add_model": (_SERVING, "models.add(NewModel('m', callable='a:b'))"),
     "choose_model": (_SERVED, "models.choose('m', '1')"),
     "place_model": (_SERVED, "models.reside('m', 'warm')"),
@@ -375,6 +379,7 @@ def _dump(path: Path) -> dict[str, Any]:
                 "SELECT job_id, kind, CASE kind WHEN 'parent' THEN '' ELSE value END AS label FROM work_labels"
                 " ORDER BY job_id, kind, label"),
             "pipelines": database.read("SELECT status, stage FROM pipelines"),
+            "lakes": database.read("SELECT lake, dataset, day, version FROM lake_versions"),
             "models": database.read(
                 "SELECT name, version, chosen, residence, state, grown FROM serving_models ORDER BY name, version"
             ),

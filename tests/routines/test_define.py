@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from clx.errors import QueueError, RoutineError, RoutineValueError, UsageError
 from clx.routines import registry
 from clx.routines.codecs import canonical
 from clx.routines.names import RoutineId, parse
+from clx.routines.performing import key_in
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +106,19 @@ def test_one_name_and_version_is_one_function() -> None:
 def test_a_workflow_is_a_coroutine_function() -> None:
     with pytest.raises(UsageError, match="no coroutine function"):
         define.workflow(name="w")(lambda: None)
+
+
+def test_a_key_names_arguments_and_a_pool_is_a_name() -> None:
+    @define.workflow(name="keyed", key="{day}/{n}")
+    async def keyed(day: date, n: int = 1) -> None: ...
+
+    assert key_in(keyed.options.key, '{"day":{"$date":"2026-11-27"},"n":2}') == "2026-11-27/2"
+    assert key_in(keyed.options.key, '{"n":2}') == "{day}/2"
+    assert key_in("", "{}") is None
+    with pytest.raises(UsageError, match="names other, which is no argument"):
+        define.workflow(name="odd", key="{other}")(keyed.function)
+    with pytest.raises(UsageError, match="pool='a b' is not possible"):
+        define.task(name="odd", version="1.0.0", pool="a b")
 
 
 def test_a_version_for_development_is_not_cached() -> None:

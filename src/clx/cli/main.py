@@ -41,6 +41,7 @@ COMMANDS = {
     "buckets": ("clx.cli.buckets:buckets", "Works that are live, by pipeline."),
     "results": ("clx.cli.buckets:results", "Works that have ended, by pipeline; lock them."),
     "pipelines": ("clx.cli.pipelines", "Deploy and look after files of steps that are done stage by stage."),
+    "daily": ("clx.cli.daily", "Run the flow of a day, over machines, into a lake."),
     "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "limits": ("clx.cli.limits", "Bound how many jobs of one name run at a time."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),

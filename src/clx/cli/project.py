@@ -26,14 +26,15 @@ NAME_IT = "Build a course first, or name another database with --db-path."
 class Here:
     """What a command is about: the settings that hold here, and the job table that was named, or is the project's."""
 
-    def __init__(self, option: Path | None = None, course: Path | None = None) -> None:
+    def __init__(self, option: Path | None = None, course: Path | None = None, start: Path | None = None) -> None:
         self._option = option
+        self._start = start
         self._course = course
 
     @cached_property
     def resolved(self) -> Resolved:
         """The settings and where they come from, the course's if there is one; ``SettingsError`` where one is wrong."""
-        return resolve(Path.cwd() if self._course is None else self._course.absolute().parent)
+        return resolve(self._start or (Path.cwd() if self._course is None else self._course.absolute().parent))
 
     def types(self) -> list[str]:
         """The types of workers that the course needs; without one, those that services have workers of."""
@@ -46,7 +47,7 @@ class Here:
     @cached_property
     def path(self) -> Path:
         """The job table, which need not be there; raises as :func:`database_path`."""
-        return database_path(self.resolved, self._option)
+        return database_path(self.resolved, self._option, self._start)
 
     @property
     def nobody(self) -> str:

@@ -96,12 +96,12 @@ def run(
             contextlib.closing(made(routine_called(name, routines), given)) as call,
             open_or_make(here.resolved, here.path, starting=not (detach or local)) as database,
         ):
-            runner = _Runner(here, database, call.routine, routines, tuple(modules), count, verbose=verbose)
+            runner = Runner(here, database, call.routine, routines, tuple(modules), count, verbose=verbose)
             found = runner.local(call) if local else runner.detached(call) if detach else runner.waited(call)
     found.show(format_)
 
 
-class _Runner:
+class Runner:
     """Runs one call, in whichever way."""
 
     def __init__(
@@ -114,6 +114,7 @@ class _Runner:
         count: int | None,
         *,
         verbose: bool,
+        path: tuple[str, ...] = (),
     ) -> None:
         from clx.db.jobs import Queue
 
@@ -126,6 +127,7 @@ class _Runner:
         self._modules = modules
         self._count = count
         self._verbose = verbose
+        self._path = path
 
     def local(self, call: Call[Any]) -> Output:
         """Run it here."""
@@ -246,7 +248,7 @@ class _Runner:
         # what is called by others may be any routine; a task calls none
         alone = [self._routine] if self._routine.is_task else self._routines.values()
         count = self._count or (1 if self._routine.is_task else None)
-        group = group_of(self._here, self._database, note, self._modules, count, alone)
+        group = group_of(self._here, self._database, note, self._modules, count, alone, path=self._path)
 
         def tend() -> None:
             group.tend()
@@ -297,11 +299,13 @@ def group_of(
     routines: Iterable[Routine[..., Any]],
     *,
     host: bool = False,
+    path: tuple[str, ...] = (),
 ) -> RestartingGroup:
     """Workers for *routines*, which are those of *modules* and of the ones that the settings name.
 
     Args:
         host: also where there is no workflow: it enters triggers and schedules.
+        path: directories in which modules are looked for before all others.
     """
     from clx.workers.supervision.routine_workers import routines_workers
 
@@ -311,7 +315,7 @@ def group_of(
     named = tuple(dict.fromkeys((*settings.python.modules, *modules)))
     return routines_workers(
         database, settings, note, named, (count or usual) if True in kinds else 0,
-        hosts=int(host or False in kinds), path=[str(Path.cwd()), *settings.python.path],
+        hosts=int(host or False in kinds), path=[*path, str(Path.cwd()), *settings.python.path],
     )  # fmt: skip
 
 

@@ -16,8 +16,11 @@ def project_root(start: Path) -> Path:
     return next((folder for folder in upwards(start) if is_project(folder)), start)
 
 
-def database_path(resolved: Resolved, option: Path | None) -> Path:
+def database_path(resolved: Resolved, option: Path | None, start: Path | None = None) -> Path:
     """The job table that a command or a program works on: as named, as set, else the project's.
+
+    Args:
+        start: where the project is looked for, from there upwards; None: the current directory.
 
     Raises:
         UsageError: its path is no text.
@@ -31,7 +34,7 @@ def database_path(resolved: Resolved, option: Path | None) -> Path:
     from clx.db.url import named_database
 
     named = option or named_database(resolved)
-    path = (named or project_root(Path.cwd()) / ".clx" / "jobs.db").absolute()
+    path = (named or project_root(start or Path.cwd()) / ".clx" / "jobs.db").absolute()
     require_reachable(path)
     state = StateDirectory.of(path)
     state.require_sound()

@@ -212,7 +212,7 @@ _REMEMBERED = (
 
 def named_text(database: Database) -> list[str]:
     """Every text in the tables that may name an artifact: payloads and results of jobs, results, published files,
-    jobs of schedules, models, what running workflows remember, works, long outputs of runs.
+    jobs of schedules, models, versions of lakes, what running workflows remember, works, long outputs of runs.
 
     What is named here must stay in the store.
     """
@@ -223,6 +223,7 @@ def named_text(database: Database) -> list[str]:
         "SELECT digest FROM outputs",
         "SELECT job FROM schedules",
         "SELECT digest FROM serving_models",
+        "SELECT files FROM lake_versions",
         _REMEMBERED,
         NAMING,
         "SELECT stderr FROM runs WHERE stderr LIKE '(the whole output, %'",  # clx.workers.run_logs

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 import clx.db.calls.schema
+import clx.db.lake.schema
 import clx.db.pipelines.schema
 import clx.db.serving.schema
 import clx.db.works.schema  # noqa: F401  (they draw tables)
@@ -28,7 +29,7 @@ from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0010"
+REVISION = "0011"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (

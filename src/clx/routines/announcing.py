@@ -55,7 +55,7 @@ def _schedules(routine: Routine[..., Any], pool: str) -> Iterator[Schedule]:
         job = job_of(routine, _arguments(routine, told["arguments"]), pool)
         payload = msgspec.json.decode(msgspec.json.encode(job.payload))  # as the table gives it back
         yield Schedule(
-            name, told["cron"], replace(job, payload=payload, key=None), told["timezone"],
+            name, told["cron"], replace(job, payload=payload, key=routine.options.key or None), told["timezone"],
             overlap=told["overlap"], catch_up=told["catch_up"],
         )  # fmt: skip
 

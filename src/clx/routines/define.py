@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import wraps
@@ -32,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+_POOL = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _ON = ("success", "failure", "always")
 
 
@@ -66,6 +68,7 @@ def task(
     priority: int = 3,
     cache: bool = True,
     ttl: float | timedelta | None = None,
+    pool: str = "",
 ) -> _Decorator:
     """Make a function a task: pure, known by name and version, its results kept.
 
@@ -78,11 +81,12 @@ def task(
         priority: 1 to 5, 5 first.
         cache: False: every call runs, and none joins another.
         ttl: seconds, or a ``timedelta``, after which a kept result is too old; None: never.
+        pool: which workers run it: those whose ``python.pools`` names it, or is not set; empty: any.
 
     Raises:
         UsageError: the name, version or an option is none; or another function has both.
     """
-    options = _options(timeout, max_runs, priority, ttl)._replace(cache=cache)
+    options = _options(timeout, max_runs, priority, ttl)._replace(cache=cache, pool=_pool(pool))
     made: _Decorator = _decorator(RoutineId("task", check_name(name), check_version(version)), options)
     return made
 
@@ -93,17 +97,27 @@ def workflow(
     name: str,
     timeout: float | timedelta | None = None,
     priority: int = 3,
+    key: str = "",
 ) -> _Decorator:
     """Make a coroutine function a workflow: it calls tasks and workflows, and goes on where it was when a process died.
 
     Args:
         name, timeout, priority: as for :func:`task`.
+        key: with names of arguments in braces, as ``"{data_date}"``: while a run lives, a call with the same key joins
+            it. Empty: each call is a run of its own.
 
     Raises:
-        UsageError: the function is no ``async def``, or as :func:`task`.
+        UsageError: the key names no argument, the function is no ``async def``, or as :func:`task`.
     """
-    made: _Decorator = _decorator(RoutineId("workflow", check_name(name), ""), _options(timeout, None, priority, None))
+    options = _options(timeout, None, priority, None)._replace(key=key)
+    made: _Decorator = _decorator(RoutineId("workflow", check_name(name), ""), options)
     return made
+
+
+def _pool(pool: str) -> str:
+    if not isinstance(pool, str) or not _POOL.fullmatch(pool):
+        raise UsageError(f"pool={pool!r} is not possible.", "Use A-Z a-z 0-9 . _ -, 64 of them at most.")
+    return pool
 
 
 def _options(
@@ -130,11 +144,18 @@ def _decorator(name: RoutineId, options: Options) -> Any:
             raise UsageError(f"{function!r} cannot be {name}.", "Write the decorator above a def or async def.")
         if name.kind == "workflow" and not inspect.iscoroutinefunction(function):
             raise UsageError(f"The workflow {name.name} is no coroutine function.", "Write async def.")
+        _check_key(function, name, options.key)
         routine: Routine[..., Any] = Routine(function, name, options)
         registry.add(routine)
         return routine
 
     return of
+
+
+def _check_key(function: Callable[..., Any], name: RoutineId, key: str) -> None:
+    odd = set(re.findall(r"{([^}]*)}", key)) - inspect.signature(function).parameters.keys()
+    if odd:
+        raise UsageError(f"The key of {name.name} names {min(odd)}, which is no argument.", f"It is {key!r}.")
 
 
 @_with_parentheses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: boo
     payload = {"arguments": msgspec.Raw(arguments.encode())}
     if not routine.is_task:
         return NewJob(
-            *(routine.id, payload, pool + NESTED if nested else pool),
+            *(routine.id, payload, pool + NESTED if nested else pool, key_in(options.key, arguments)),
             max_runs=WORKFLOW_RUNS, timeout=options.timeout, priority=options.priority,
         )  # fmt: skip
     key = key_of(routine.name.name, routine.name.version, arguments) if options.cache else None
@@ -60,6 +61,23 @@ def job_of(routine: Routine[..., Any], arguments: str, pool: str, *, nested: boo
         *(routine.id, payload, pool, key),
         max_runs=options.max_runs or 3, timeout=options.timeout, priority=options.priority,
     )  # fmt: skip
+
+
+def key_in(template: str, arguments: str) -> str | None:
+    """The key of a workflow's job: *template* with values for the arguments that it names; None: it has none.
+
+    One that is not given stays as it is: a schedule puts in what it knows.
+    """
+    if not template:
+        return None
+    given = msgspec.json.decode(arguments)
+    return re.sub(r"{(\w+)}", lambda found: _in_key(given.get(found[1], found[0])), template)
+
+
+def _in_key(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1:  # what JSON has no word for: {"$date": "2026-11-27"}
+        (value,) = value.values()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def asked_of(

@@ -33,6 +33,8 @@ class Options(NamedTuple):
         priority: 1 to 5, 5 first.
         cache: whether an earlier result is returned, and a call that runs already is joined.
         ttl: milliseconds for which a result is; None: for good.
+        pool: whose workers run it; empty: any.
+        key: of a workflow, with arguments in braces: a call joins the live one that has the same; empty: none does.
     """
 
     timeout: int | None = None
@@ -40,6 +42,8 @@ class Options(NamedTuple):
     priority: int = 3
     cache: bool = True
     ttl: int | None = None
+    pool: str = ""
+    key: str = ""
 
 
 class Trigger(NamedTuple):

@@ -121,7 +121,8 @@ def _spec(database: Database, settings: Settings, store: ArtifactStore, token: s
     """What the processes that run tasks are told; by a socket, where nobody else reads it."""
     python = settings.python
     return {
-        "modules": python.modules, "path": python.path, "start": python.start, "recycle": python.recycle_mb << 20,
+        "modules": python.modules, "path": python.path, "pools": python.pools, "start": python.start,
+        "recycle": python.recycle_mb << 20,
         "directory": str(directory(database.path, settings)), "level": settings.logging.level.upper(),
         "store": str(store.root), "artifacts": msgspec.to_builtins(settings.artifacts), "token": token,
     }  # fmt: skip

@@ -232,6 +232,8 @@ class PythonSettings(Section, frozen=True):
     """Modules whose tasks and workflows workers run, as ``["shop.tasks"]``; none: services have no such workers."""
     path: Annotated[Places, Meta(extra={"reach": "places"})] = ()
     """Directories in which modules are looked for first; none: the project's own."""
+    pools: Names = ()
+    """Pools whose tasks workers of this machine run, besides those that name none; none: all tasks."""
     interpreter: Program | None = None
     """The Python that runs them, with the same CLX installed; unset: that of CLX."""
     start: Literal["auto", "fork", "spawn"] = "auto"

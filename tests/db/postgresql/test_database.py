@@ -43,6 +43,7 @@ _LATER = ", ".join(
         *("pipeline_steps", "pipelines", "pipeline_configs", "works", "work_labels"),
         *("calls", "wants", "routines"),
         *("serving_requests", "serving_actions", "serving_settings", "serving_models"),
+        "lake_versions",
     )
 )
 """Tables of later versions."""

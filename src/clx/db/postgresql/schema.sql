@@ -98,6 +98,29 @@ CREATE UNIQUE INDEX jobs_live_key ON jobs (key, type, pool) WHERE key IS NOT NUL
 
 CREATE INDEX jobs_running ON jobs (worker_id) WHERE state = 'running';
 
+CREATE TABLE lake_versions (
+  lake TEXT COLLATE "C" NOT NULL,
+  dataset TEXT COLLATE "C" NOT NULL,
+  day TEXT COLLATE "C" NOT NULL,
+  version BIGINT NOT NULL,
+  files TEXT COLLATE "C" NOT NULL,
+  columns TEXT COLLATE "C" NOT NULL,
+  rows BIGINT NOT NULL,
+  missing TEXT COLLATE "C" DEFAULT '[]' NOT NULL,
+  checks TEXT COLLATE "C" DEFAULT '[]' NOT NULL,
+  flow TEXT COLLATE "C" DEFAULT '' NOT NULL,
+  step TEXT COLLATE "C" DEFAULT '' NOT NULL,
+  code TEXT COLLATE "C" DEFAULT '' NOT NULL,
+  inputs TEXT COLLATE "C" DEFAULT '{}' NOT NULL,
+  made_of TEXT COLLATE "C" DEFAULT '{}' NOT NULL,
+  host TEXT COLLATE "C" DEFAULT '' NOT NULL,
+  made_at BIGINT NOT NULL,
+  PRIMARY KEY (lake, dataset, day, version),
+  CONSTRAINT lake_version_numbers CHECK (version >= 1 AND rows >= 0)
+);
+
+CREATE INDEX lake_versions_days ON lake_versions (flow, day);
+
 CREATE TABLE limits (
   name TEXT COLLATE "C" NOT NULL,
   concurrency BIGINT,
@@ -514,4 +537,4 @@ ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01,
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0010');
+INSERT INTO alembic_version VALUES ('0011');

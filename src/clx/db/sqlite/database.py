@@ -40,7 +40,7 @@ from clx.regular import cure
 
 T = TypeVar("T")
 
-REVISION = "0010"
+REVISION = "0011"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _WRITES_WAIT = 5

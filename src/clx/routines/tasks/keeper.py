@@ -188,7 +188,12 @@ def _routines(spec: dict[str, Any]) -> Prepared:
         is_missing = error.fact.startswith("There is no module")
         raise UsageError(error.fact, _FIND_IT if is_missing else error.next_step) from error
     note_sources(found.values())
-    tasks: dict[str, Routine[..., Any]] = {each.id: each for each in found.values() if each.is_task}
+    pools = spec["pools"]
+    tasks: dict[str, Routine[..., Any]] = {
+        each.id: each
+        for each in found.values()
+        if each.is_task and (not pools or not each.options.pool or each.options.pool in pools)
+    }
 
     def perform() -> child.Perform:
         settings = msgspec.convert(spec["artifacts"], ArtifactsSettings)

@@ -1,0 +1,27 @@
+"""``clx daily``: flows of a day."""
+
+from __future__ import annotations
+
+import click
+
+from clx.cli import daily_look, daily_new, daily_run
+
+
+@click.group("daily")
+def command() -> None:
+    """Run the flow of a day, over machines, into a lake.
+
+    A flow is a file of Python: functions, and steps with their inputs. A day is done once, and what has not changed
+    is not done again.
+
+    \b
+    Examples:
+      clx daily new lab
+      clx daily run lab/flow.py --date 2026-11-27
+      clx daily status lab/flow.py
+      clx daily why lab/lake/clean/gold/aggregated/2026/11/27/job_1.parquet
+    """
+
+
+for each in (daily_new.new, daily_run.run, daily_look.status, daily_look.why):
+    command.add_command(each)

@@ -1,0 +1,87 @@
+"""What the commands of ``clx daily`` share: the flow that a file is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clx.cli.options import database_option
+from clx.cli.project import Here
+from clx.errors import UsageError
+
+if TYPE_CHECKING:
+    from clx.daily.flow import Flow
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Day(click.ParamType[date]):
+    """A day as it is written: ``2026-11-27``."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2026-11-27.", param, ctx)
+
+
+def flow_argument(command: F) -> F:
+    """FLOW and ``--flow``; the command gets ``flow``, and ``here``, the project that its file lies in."""
+
+    @wraps(command)
+    def run(*arguments: Any, file: Path, flow_name: str | None, db_path: Path | None, **options: Any) -> Any:
+        file = file.absolute()
+        here = Here(db_path, start=file.parent)
+        return command(*arguments, here=here, flow=flow_in(file, flow_name), **options)
+
+    named = click.option("--flow", "flow_name", metavar="NAME", help="Which flow, where the file has several.")
+    path = click.argument("file", metavar="FLOW", type=click.Path(path_type=Path), default="flow.py")
+    return path(named(database_option(run)))  # type: ignore[return-value]
+
+
+def flow_in(file: Path, name: str | None) -> Flow:
+    """The flow that a file of Python is.
+
+    Raises:
+        UsageError: there is no such file, it cannot be imported, or it has no flow, or not one of that name.
+    """
+    import sys
+
+    from clx.cli.routine_options import result_alone
+    from clx.daily import registering
+    from clx.workers.functions import imported
+
+    if not file.is_file():
+        raise UsageError(f"There is no flow {file}.", "Make one: clx daily new DIRECTORY")
+    sys.path.insert(0, str(file.parent))
+    with result_alone():
+        module = imported(file.stem)
+    if Path(getattr(module, "__file__", None) or "").absolute() != file:
+        raise UsageError(f"Python has another module {file.stem} than {file}.", "Give the file another name.")
+    from clx.daily.flow import Flow
+
+    found = {each.name: each for each in vars(module).values() if isinstance(each, Flow)}
+    found = {each: flow for each, flow in found.items() if registering.known().get(each) is flow}
+    if name is not None and name not in found:
+        raise UsageError(f"{file} has no flow {name!r}.", f"It has: {', '.join(found) or 'none'}.")
+    if name is None and len(found) != 1:
+        step = f"Say which: --flow {' or --flow '.join(found)}" if found else 'Write flow = Flow("NAME", [Step(…), …]).'
+        raise UsageError(f"{file} has {'several flows' if found else 'no flow'}.", step)
+    return found[name or next(iter(found))]
+
+
+def today(flow: Flow) -> date:
+    """The day it is in the zone of *flow*."""
+    from zoneinfo import ZoneInfo
+
+    return datetime.now(UTC).astimezone(ZoneInfo(flow.zone)).date()

@@ -1,0 +1,69 @@
+"""``clx daily run``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from clx.cli.daily_options import Day, flow_argument, today
+from clx.cli.options import verbose_option
+from clx.cli.output import Output, duration, format_option
+from clx.cli.project import Here, open_or_make
+from clx.cli.routine_options import result_alone
+
+if TYPE_CHECKING:
+    from clx.daily.flow import Flow
+
+
+@click.command("run")
+@flow_argument
+@click.option("--date", "day", type=Day(), metavar="DAY", help="The day, as 2026-11-27. [default: today, in its zone]")
+@click.option("--workers", "count", type=click.IntRange(1, 256), metavar="N", help="Processes for steps.")
+@click.option("--local", is_flag=True, help="In this process; results are kept all the same.")
+@format_option
+@verbose_option(passed=True)
+def run(here: Here, flow: Flow, day: date | None, count: int | None, local: bool, verbose: bool) -> Output:
+    """Run the flow for a day.
+
+    What has not changed since it last ran is not done again. Workers are started for it, and end with it, unless some
+    of this table have the flow already. While somebody runs the same day, this run joins that one.
+
+    \b
+    Examples:
+      clx daily run lab/flow.py
+      clx daily run lab/flow.py --date 2026-11-27
+      clx daily run lab/flow.py --date 2026-11-27 --format json
+
+    \b
+    Exit codes: 0 the day is done, also where a fan-out lacks items and has enough others; 1 a step failed;
+    2 usage or settings error, or the flow cannot be imported; 3 workers do not start; 130 Ctrl-C.
+    """
+    from clx.cli.routines_run import Runner
+    from clx.daily.registering import day_of
+    from clx.routines.registry import known
+
+    day = day or today(flow)
+    with (
+        result_alone(),
+        closing(day_of(flow.name)(day)) as call,
+        open_or_make(here.resolved, here.path, starting=not local) as database,
+    ):
+        runner = Runner(
+            here,
+            database,
+            call.routine,
+            known(),
+            (flow.file.stem,),
+            count,
+            verbose=verbose,
+            path=(str(flow.file.parent),),
+        )  # fmt: skip
+        found = (runner.local(call) if local else runner.waited(call)).document
+    result = found["result"]
+    document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}
+    lacks = [f"{step} lacks {', '.join(map(str, items))}" for step, items in result["missing"].items()]
+    said = f"{flow.name} of {day} is done ({duration(found['seconds'])})" + "".join(f"; {each}" for each in lacks) + "."
+    return Output(document, [said], [f"{step}: {why}" for step, why in result["errors"].items()])

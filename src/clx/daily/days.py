@@ -1,0 +1,76 @@
+"""What became of each day of a flow, as the job table has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clx.db.jobs import Queue
+
+if TYPE_CHECKING:
+    from clx.db.database import Database
+    from clx.db.models import Job
+
+_MOST = 10_000
+"""Runs that are looked at, newest first."""
+_STATES = {"succeeded": "done"}
+
+
+class DayRow(NamedTuple):
+    """A day and its newest run.
+
+    Attributes:
+        day: ``2026-11-27``.
+        state: ``queued``, ``running``, ``done``, ``partial`` (done, and a fan-out lacks items), ``failed``,
+            ``cancelled``.
+        job: the number of the run's job.
+        seconds: that it took; None: it has not ended.
+        missing: by step, items that gave nothing.
+        errors: by step or ``step[item]``, why.
+    """
+
+    day: str
+    state: str
+    job: int
+    seconds: float | None
+    missing: dict[str, list[Any]]
+    errors: dict[str, str]
+
+    @property
+    def said(self) -> str:
+        """What is missing, or why it failed, in one line."""
+        if self.state == "failed":
+            return "; ".join(self.errors.values())
+        return "; ".join(f"{step}: {', '.join(map(str, items))}" for step, items in self.missing.items())
+
+
+def days_of(database: Database, flow: str) -> list[DayRow]:
+    """Each day of a flow by its newest run, newest day first."""
+    found: dict[str, DayRow] = {}
+    for job in Queue(database).search(type=f"workflow:{flow}", limit=_MOST):
+        day = _day(job)
+        if day is not None and (day not in found or found[day].job < job.id):
+            found[day] = _row(day, job)
+    return [found[day] for day in sorted(found, reverse=True)]
+
+
+def _day(job: Job) -> str | None:
+    """The day that a run is of: its argument, or what its schedule said."""
+    payload = job.payload if isinstance(job.payload, dict) else {}
+    arguments, schedule = payload.get("arguments"), payload.get("schedule")
+    day = arguments.get("data_date") if isinstance(arguments, dict) else None
+    if isinstance(day, dict):
+        day = day.get("$date")
+    if day is None and isinstance(schedule, dict):
+        day = schedule.get("data_date")
+    return day if isinstance(day, str) else None
+
+
+def _row(day: str, job: Job) -> DayRow:
+    value = job.result.get("value") if isinstance(job.result, dict) else None
+    value = value if isinstance(value, dict) else {}
+    missing, errors = value.get("missing") or {}, value.get("errors") or {}
+    if job.error:
+        errors = {**errors, "": f"{job.error.get('type', '')}: {job.error.get('message', '')}"}
+    state = _STATES.get(job.state, job.state)
+    took = None if job.started_at is None or job.finished_at is None else (job.finished_at - job.started_at) / 1000
+    return DayRow(day, "partial" if state == "done" and missing else state, job.id, took, missing, errors)

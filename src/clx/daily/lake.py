@@ -1,0 +1,364 @@
+"""A lake: datasets by day, as Parquet in folders that every program reads, and a row for each version of a day.
+
+::
+
+    lake = Lake("lake")
+    lake.publish("gold/aggregated", day, {"job_7": table}, checks=[Check.rows(1)])
+    lake.read("gold/aggregated", day)
+
+The row is what publishes: files go into the artifact store before it, and into the folder after it. A folder that was
+not laid out, because somebody was killed, is laid out by whoever publishes or settles next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from clx.daily.checks import Check, documents, failed
+from clx.daily.context import STEP
+from clx.daily.lineage import made_of
+from clx.errors import ArtifactError, Discard, OutputError, UsageError
+from clx.platforms import system
+from clx.platforms.folders import exchange
+from clx.routines.codecs import register_hint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from clx.artifacts.store import ArtifactStore
+    from clx.db.database import Database
+    from clx.db.lake.table import LakeTable, VersionRow
+
+ZONES = {"bronze": "raw/bronze", "silver": "clean/silver", "gold": "clean/gold"}
+"""Where each zone lies below a lake's folder."""
+LEVELS = {"bronze": 3, "silver": 3, "gold": 5}
+"""How hard zstd tries in each zone."""
+MARK, SCHEMA = ".lake", "_schema.json"
+"""The file that tells a lake from others, wherever it lies; and what describes a day's files beside them."""
+_DATASET = re.compile(r"(bronze|silver|gold)/[a-z0-9][a-z0-9_.-]{0,63}")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of one day of a dataset, as steps hand it on.
+
+    Attributes:
+        dataset: ``gold/aggregated``.
+        day: ``2026-11-27``.
+        version: 1 is the first.
+        files: name → sha256.
+        rows: of all files.
+        missing: what should have gone in and was not there.
+    """
+
+    dataset: str
+    day: str
+    version: int
+    files: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+register_hint(Version)  # whatever carries one, annotated or not
+
+
+class Lake:
+    """The lake in a folder, which is made where there is none.
+
+    Args:
+        folder: where it lies.
+        database: the table that has its versions, as ``Queue.open`` takes it; None: that of the project.
+
+    Raises:
+        UsageError: the folder is something else.
+        DatabaseError: the table cannot be used.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, database: str | os.PathLike[str] | None = None) -> None:
+        self.folder = Path(folder).absolute()
+        self._named = database
+
+    def close(self) -> None:
+        """Close the table; it is opened again when it is asked."""
+        if (place := self.__dict__.pop("_place", None)) is not None:
+            place[0].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- writing --------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        dataset: str,
+        day: date | str,
+        tables: Mapping[str, Any],
+        *,
+        checks: Sequence[Check] = (),
+        missing: Sequence[Any] = (),
+    ) -> Version:
+        """Publish a version of a day: whole or not at all, and from then on what is read.
+
+        What is the newest version already is not published again.
+
+        Args:
+            dataset: ``ZONE/NAME``, the zone bronze, silver or gold.
+            tables: by name of the file, without ``.parquet``: pyarrow, pandas or polars tables, or paths of Parquet.
+            checks: what must hold; where one does not, nothing is published.
+            missing: what should have gone in and was not there; it is kept with the version.
+
+        Raises:
+            Discard: a check does not hold; another run would find the same.
+            UsageError: a name is none, or a table is none.
+            DatabaseError, ArtifactError, OutputError: it cannot be kept, or not be laid out.
+        """
+        found = {_file(name): _table(name, each) for name, each in tables.items()}
+        if not found:
+            raise UsageError(f"No table was given for {dataset}.", "Give at least one: {name: table}.")
+        zone = _dataset(dataset).partition("/")[0]
+        held = [each.of(found) for each in checks]
+        if why := failed(held):
+            raise Discard(f"{dataset} of {_day(day)} is not published: {why}.")
+        files = [self._kept(name, table, LEVELS[zone]) for name, table in sorted(found.items())]
+        row = self._row(dataset, _day(day), files, found)
+        row = row._replace(missing=json.dumps([str(each) for each in missing]), checks=json.dumps(documents(held)))
+        made = self.table.publish(row)
+        self.settle(dataset, day)
+        return version_of(made)
+
+    def _kept(self, name: str, table: pa.Table, level: int) -> dict[str, Any]:
+        """Put a table into the store as Parquet."""
+        import pyarrow.parquet as pq
+
+        digest, size = self.store.put_written(
+            lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=level)
+        )
+        return {"name": f"{name}.parquet", "digest": digest, "size": size, "rows": table.num_rows}
+
+    def _row(self, dataset: str, day: str, files: list[dict[str, Any]], tables: Mapping[str, pa.Table]) -> VersionRow:
+        from clx.db.lake.table import VersionRow
+        from clx.routines.codecs import canonical_arguments
+
+        self.store.share([each["digest"] for each in files])
+        schema = next(iter(tables.values())).schema
+        columns = [{"name": each.name, "type": str(each.type)} for each in schema]
+        made = VersionRow(
+            self.mark, dataset, day, 0, json.dumps(files), json.dumps(columns), sum(each["rows"] for each in files),
+            host=platform.node(),
+        )  # fmt: skip
+        if (step := STEP.get()) is None:
+            return made
+        inputs = canonical_arguments(step.inputs, {}, self.store)
+        of = made_of(self._place[0], step.flow, inputs)
+        return made._replace(flow=step.flow, step=step.step, code=step.code, inputs=inputs, made_of=json.dumps(of))
+
+    def settle(self, dataset: str, day: date | str) -> Path:
+        """Lay out a day's folder as its newest version says, unless it is; returns the folder.
+
+        Raises:
+            UsageError: nothing of that day was published.
+        """
+        row = self._newest(dataset, day)
+        folder = self.path(dataset, day)
+        with self._alone():
+            row = self._newest(dataset, day)  # who was before us may have published more
+            if _laid_out(folder) != (row.version, row.files):
+                self._lay_out(row, folder)
+        return folder
+
+    def _lay_out(self, row: VersionRow, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
+        try:
+            new.mkdir()
+            for each in json.loads(row.files):
+                self.store.bring(each["digest"])
+                self.store.copy_to(each["digest"], new / each["name"])
+                with (new / each["name"]).open("rb+") as stream:
+                    os.fsync(stream.fileno())
+            (new / SCHEMA).write_text(json.dumps(_described(row), indent=1) + "\n", encoding="utf-8")
+            _take_place(new, folder)
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be written: {error.strerror}.", "Mend that; then type: clx daily check"
+            ) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time lays out folders of a lake."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a+b") as lock:
+            system.lock(lock.fileno())
+            yield
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def read(self, dataset: str, day: date | str, name: str | None = None, *, version: int | None = None) -> pa.Table:
+        """The rows of a day, of one file or of all: of one version, whatever is published meanwhile.
+
+        Raises:
+            UsageError: it was not published, or has no such file.
+            ArtifactError: its bytes are gone.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        row = self._newest(dataset, day, version)
+        files = [each for each in json.loads(row.files) if name in {None, each["name"], each["name"][:-8]}]
+        if not files:
+            has = ", ".join(each["name"] for each in json.loads(row.files))
+            raise UsageError(f"{dataset} of {_day(day)} has no file {name!r}.", f"It has: {has}.")
+        return pa.concat_tables([pq.read_table(self.store.bring(each["digest"])) for each in files])
+
+    def version(self, dataset: str, day: date | str, version: int | None = None) -> Version | None:
+        """A version of a day, the newest where none is named; None: there is none."""
+        row = self.table.get(self.mark, _dataset(dataset), _day(day), version)
+        return None if row is None else version_of(row)
+
+    def path(self, dataset: str, day: date | str) -> Path:
+        """Where the files of a day lie: ``clean/gold/aggregated/2026/11/27``."""
+        zone, _, name = _dataset(dataset).partition("/")
+        return self.folder.joinpath(*ZONES[zone].split("/"), name, *_day(day).split("-"))
+
+    def _newest(self, dataset: str, day: date | str, version: int | None = None) -> VersionRow:
+        row = self.table.get(self.mark, _dataset(dataset), _day(day), version)
+        if row is None:
+            which = "" if version is None else f" version {version} of"
+            raise UsageError(f"There is no{which} {dataset} of {_day(day)}.", "See what there is: clx daily status")
+        return row
+
+    # -- where its facts and bytes are ------------------------------------------------------------------
+
+    @cached_property
+    def mark(self) -> str:
+        """What tells this lake from others, by whatever path it is seen."""
+        path = self.folder / MARK
+        if not path.exists():
+            if self.folder.exists() and not self.folder.is_dir():
+                raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = path.with_name(f"{MARK}.{secrets.token_hex(6)}")
+            made.write_text(secrets.token_hex(8), encoding="ascii")
+            try:
+                os.link(made, path)
+            except FileExistsError:
+                pass  # somebody else was faster
+            finally:
+                made.unlink()
+        return path.read_text(encoding="ascii").strip()
+
+    @cached_property
+    def _place(self) -> tuple[Database, ArtifactStore]:
+        from clx.db.of_project import database_path
+        from clx.db.url import open_database
+        from clx.remote.stores import open_store
+        from clx.settings.resolve import resolve
+
+        root = self.folder if self.folder.is_dir() else self.folder.parent
+        resolved = resolve(root)
+        database = open_database(str(self._named or database_path(resolved, None, root)))
+        return database, open_store(database.state.shared / "artifacts", resolved.settings.artifacts)
+
+    @property
+    def table(self) -> LakeTable:
+        """The versions that are there, as rows."""
+        from clx.db.lake.table import LakeTable
+
+        return LakeTable(self._place[0])
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where their bytes are."""
+        return self._place[1]
+
+
+def version_of(row: VersionRow) -> Version:
+    """A row as steps hand it on."""
+    files = {each["name"]: each["digest"] for each in json.loads(row.files)}
+    return Version(row.dataset, row.day, row.version, files, row.rows, json.loads(row.missing))
+
+
+def _described(row: VersionRow) -> dict[str, Any]:
+    """What stands beside the files of a day."""
+    names = ("dataset", "day", "version", "rows", "flow", "step", "code")
+    return {
+        **{name: getattr(row, name) for name in names},
+        **{name: json.loads(getattr(row, name)) for name in ("columns", "files", "missing", "checks")},
+    }
+
+
+def _laid_out(folder: Path) -> tuple[int, str] | None:
+    """Which version lies in a folder: number and files; None: none that is known."""
+    try:
+        found = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
+        return found["version"], json.dumps(found["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    """Put *new* where *folder* is, in one moment where the system can: readers find the one or the other."""
+    if not folder.exists():
+        new.rename(folder)
+    elif not exchange(new, folder):
+        old = folder.with_name(f"{new.name}.old")
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _dataset(text: str) -> str:
+    if not isinstance(text, str) or not _DATASET.fullmatch(text):
+        raise UsageError(
+            f"{text!r} is no dataset.", "Write ZONE/NAME, as in gold/aggregated; zones: bronze, silver, gold."
+        )
+    return text
+
+
+def _day(day: date | str) -> str:
+    try:
+        return (day if isinstance(day, date) else date.fromisoformat(day)).strftime("%Y-%m-%d")
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{day!r} is no day.", "Give a date, or text as 2026-11-27.") from error
+
+
+def _file(name: str) -> str:
+    if not isinstance(name, str) or not _FILE.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be the name of a file.", "Use letters, digits, . _ -, without .parquet.")
+    return name.removesuffix(".parquet")
+
+
+def _table(name: str, found: Any) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if isinstance(found, pa.Table):
+        return found
+    try:
+        if isinstance(found, str | os.PathLike):
+            return pq.read_table(os.fspath(found))
+        if hasattr(found, "to_arrow"):  # polars
+            return found.to_arrow()
+        if hasattr(found, "__arrow_c_stream__"):
+            return pa.table(found)
+        return pa.Table.from_pandas(found, preserve_index=False)
+    except (pa.ArrowException, AttributeError, OSError, ArtifactError) as error:
+        raise UsageError(f"{name} is no table: {error}", "Give a pyarrow, pandas or polars table.") from error

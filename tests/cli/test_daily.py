@@ -1,0 +1,104 @@
+"""``clx daily``: the real commands with real workers, and the lake that they leave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def clx(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "clx", *words], cwd=folder, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def run(folder: Path, *words: str, code: int = 0) -> Any:
+    done = clx(folder, "daily", "run", "flow.py", "--date", "2026-11-27", "--format", "json", *words, code=code)
+    return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    clx(tmp_path, "daily", "new", "lab")
+    return tmp_path / "lab"
+
+
+def replace(lab: Path, old: str, new: str) -> None:
+    text = (lab / "flow.py").read_text()
+    assert old in text
+    (lab / "flow.py").write_text(text.replace(old, new))
+
+
+def jobs(lab: Path) -> list[str]:
+    found = json.loads(clx(lab, "jobs", "list", "--format", "json", "--limit", "1000").stdout)["jobs"]
+    return [each["type"] for each in found if each["type"].startswith("task:")]
+
+
+def test_a_day_from_nothing_and_again_and_after_a_change(lab: Path) -> None:
+    """A finished day does nothing; a changed model runs that model, what keeps it, and gold."""
+    first = run(lab)
+    assert (first["flow"], first["day"], first["missing"], first["errors"]) == ("lab", "2026-11-27", {}, {})
+    gold = lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet"
+    assert pq.read_table(gold).num_rows == 20
+    assert len(jobs(lab)) == 17
+    run(lab)
+    assert len(jobs(lab)) == 17
+    replace(lab, "    score = pc.divide", "    slm = slm + 1 if slm == 3 else slm\n    score = pc.divide")
+    run(lab)
+    assert sorted(set(jobs(lab)[:99])) == sorted({f"task:lab.{each}:1.0.0" for each in (
+        "arrive", "gold", "infer", "prepare", "silver")})  # fmt: skip
+    assert len(jobs(lab)) == 17 + 7 + 1 + 1  # the models, silver of the third, gold
+    told = json.loads((gold.parent / "_schema.json").read_text())
+    assert told["version"] == 2
+    said = clx(lab, "daily", "why", str(gold)).stdout
+    for words in ("gold/aggregated 2026-11-27 version 2", "silver/slm_3", "lab.infer (job", "bronze/readings"):
+        assert words in said
+    status = json.loads(clx(lab, "daily", "status", "--format", "json").stdout)
+    assert [(each["day"], each["state"]) for each in status["days"]] == [("2026-11-27", "done")]
+    assert "2026-11-27  done" in clx(lab, "daily", "status").stdout
+
+
+def test_six_of_seven_are_enough_and_five_are_not(lab: Path) -> None:
+    replace(lab, "    score = pc.divide", '    if slm in {3}: raise ValueError("no mind")\n    score = pc.divide')
+    found = run(lab)
+    assert (found["missing"], found["errors"]) == ({"infer": [3], "silver": [3]}, {"infer[3]": "ValueError: no mind"})
+    told = json.loads((lab / "lake/clean/gold/aggregated/2026/11/27/_schema.json").read_text())
+    assert told["missing"] == ["3"]
+    assert clx(lab, "daily", "status").stdout.splitlines()[1].split()[:2] == ["2026-11-27", "partial"]
+    replace(lab, "{3}", "{3, 4}")
+    said = run(lab, code=1)
+    assert "no mind" in said
+    assert clx(lab, "daily", "status").stdout.splitlines()[1].split()[:2] == ["2026-11-27", "failed"]
+    replace(lab, "if slm in {3, 4}", "if False")
+    assert run(lab)["missing"] == {}
+    told = json.loads((lab / "lake/clean/gold/aggregated/2026/11/27/_schema.json").read_text())
+    assert (told["version"], told["missing"]) == (2, [])
+
+
+def test_the_same_in_one_process(lab: Path) -> None:
+    assert run(lab, "--local")["missing"] == {}
+    assert (lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet").exists()
+
+
+def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    for words, said in (
+        (("run", "none.py"), "There is no flow"),
+        (("run", "empty.py"), "has no flow"),
+        (("run", "broken.py"), "nothing_of_that_name"),
+        (("run", "lab/flow.py", "--date", "27.11."), "is no day"),
+        (("run", "lab/flow.py", "--flow", "other"), "has no flow 'other'"),
+        (("new", "lab"), "not an empty directory"),
+        (("why", "lab/flow.py"), "lies in no lake"),
+    ):
+        assert said in clx(tmp_path, "daily", *words, code=2).stderr
