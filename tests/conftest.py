@@ -18,6 +18,7 @@ __all__ = ["client", "engine", "group", "images", "postgresql", "server", "share
 
 CONTAINERS = ("workers", "cli/test_workers.py")
 """Directories and files below ``tests`` whose tests may use a container engine: those are one part of `make test`."""
+
 QUICK = (
     "artifacts",
     *(
