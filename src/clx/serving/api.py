@@ -12,7 +12,7 @@ from clx.serving.catalogue import Catalogue
 from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
-from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.messages import Answer, Reply, Request, Withdraw
 from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
 from clx.serving.served import Served
@@ -22,6 +22,8 @@ from clx.serving.tensors import Tensor
 
 ASIDE = 64 << 10
 """Bytes of a call to load from which on a thread reads it."""
+MOST_ASKED = 1024
+"""Paths to inference that are not taken apart anew."""
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
 
 
@@ -44,6 +46,7 @@ class Api:
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
         self._tasks = Tasks()
+        self._asked: dict[str, str] = {}  # by path: whose inference it asks for
         self.draining = False
 
     def handle(self, request: Request, reply: Reply) -> Withdraw | None:
@@ -52,6 +55,11 @@ class Api:
         Raises:
             Refusal: what it is answered with.
         """
+        name = self._asked.get(request.path)
+        if name is not None and request.method == "POST":
+            known = self._catalogue.get(name)
+            if known is not None:
+                return self._infer(known, request, reply)
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             return self._model(request, parts, reply)
@@ -84,6 +92,10 @@ class Api:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
+            if parts[4:] == rest:  # no version was asked for
+                if len(self._asked) >= MOST_ASKED:
+                    self._asked.clear()
+                self._asked[request.path] = served.name
             return self._infer(served, request, reply)
         _require(request, "GET")
         if rest == ["ready"]:
