@@ -121,7 +121,6 @@ SLOW = (
     "remote/test_artifacts.py",
     "remote/test_conformance.py",
     "server/api/test_openapi.py",
-    "server/test_prompt.py",
     "server/test_protocol.py",
     "server/test_serving.py",
     "server/views/test_browser.py",

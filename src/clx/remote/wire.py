@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import select
 import socket
 import ssl
 import threading
@@ -20,6 +19,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult
+
+from urllib3.util import wait_for_read
 
 CONNECT_TIME = 10.0
 """Seconds within which a connection must be made."""
@@ -140,21 +141,6 @@ def _plain(head: bytes) -> tuple[int, int] | None:
         return None
 
 
-if hasattr(select, "poll"):
-
-    def _has_come(connection: socket.socket) -> bool:
-        """Whether there is something to read, or it has ended."""
-        asked = select.poll()
-        asked.register(connection, select.POLLIN)
-        return bool(asked.poll(0))
-
-else:
-
-    def _has_come(connection: socket.socket) -> bool:
-        """Whether there is something to read, or it has ended."""
-        return bool(select.select([connection], [], [], 0)[0])
-
-
 class Wire:
     """Connections to one server. Usable from several threads: each call takes a connection that is free.
 
@@ -216,7 +202,7 @@ class Wire:
                 connection = self._free.pop()  # the one that was used last
             except IndexError:
                 return self._connect()
-            if not _has_come(connection):  # else the server has closed it, or said what nobody asked for
+            if not wait_for_read(connection, 0):  # else the server has closed it, or said what nobody asked for
                 return connection
             connection.close()
 
