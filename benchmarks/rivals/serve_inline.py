@@ -15,16 +15,10 @@ from typing import Any
 
 import httptools
 import numpy as np
-import onnxruntime
 import orjson  # type: ignore[import-not-found]  # of the environment it runs in
 import uvloop
 
-
-def session(path: str) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+from benchmarks.rivals.sessions import session
 
 
 def answered(y: Any) -> bytes:

@@ -26,6 +26,10 @@ PLAIN = (
     "numpy==2.4.6", RUNTIME, "uvloop==0.23.0", "httptools==0.9.0", "orjson==3.13.0", "starlette==1.10.0",
     "uvicorn==0.54.0",
 )  # fmt: skip
+MLSERVER = ("mlserver==1.7.1", RUNTIME)
+LITSERVE = ("litserve==0.2.19", RUNTIME)
+_LITSERVE = "from benchmarks.rivals.serve_litserve import main; main()"
+BENTOML = ("bentoml==1.4.40", RUNTIME)
 PATIENCE = 90
 """Seconds after which a server that has not answered is given up."""
 
@@ -98,6 +102,22 @@ def drive(server: Server, requests: Sequence[dict[str, Any]], **more: Any) -> li
     if done.returncode:
         raise RuntimeError(done.stderr[-1000:])
     return [tuple(each) for each in json.loads(done.stdout)]
+
+
+@contextmanager
+def driven(server: Server, asked: dict[str, Any], clients: int, seconds: float) -> Iterator[None]:
+    """A closed loop that goes on meanwhile, for *seconds* at most."""
+    plan = {"host": "127.0.0.1", "port": server.port, "requests": [asked], "clients": clients, "seconds": seconds}
+    command = [sys.executable, "-m", "benchmarks.served.client"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(plan))
+        process.stdin.close()
+        time.sleep(1)  # until it has begun
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def closed(server: Server, clients: int, seconds: float, asked: dict[str, Any] | None = None) -> Cost:
@@ -180,4 +200,41 @@ def inline(model: Path, how: str = "inline") -> Iterator[Server]:
     with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
         command: list[str | Path] = [python, "-m", "benchmarks.rivals.serve_inline", str(port), model, how]
         with running(command, "/v2/models/mlp/infer", port, Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def mlserver(model: Path) -> Iterator[Server]:
+    """MLServer without processes of its own: with them it does not begin to serve."""
+    port, python = free_port(), peers.environment("bench-serving-mlserver", MLSERVER)
+    with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
+        said: dict[str, Any] = {"host": "127.0.0.1", "http_port": port, "grpc_port": free_port(), "parallel_workers": 0}
+        said |= {"metrics_endpoint": None, "debug": False, "use_structured_logging": False}
+        Path(folder, "settings.json").write_text(json.dumps(said))
+        of_it = {"name": "mlp", "implementation": "benchmarks.rivals.serve_mlserver.Mlp"}
+        Path(folder, "model-settings.json").write_text(json.dumps({**of_it, "parameters": {"uri": str(model)}}))
+        command: list[str | Path] = [python.parent / "mlserver", "start", folder]
+        with running(command, "/v2/models/mlp/infer", port, Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def litserve(model: Path) -> Iterator[Server]:
+    """LitServe."""
+    port, python = free_port(), peers.environment("bench-serving-litserve", LITSERVE)
+    with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
+        command: list[str | Path] = [python, "-c", _LITSERVE, str(port), model]
+        with running(command, "/predict", port, Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def bentoml(model: Path) -> Iterator[Server]:
+    """BentoML."""
+    port, python = free_port(), peers.environment("bench-serving-bentoml", BENTOML)
+    with tempfile.TemporaryDirectory(dir=peers.HOME, ignore_cleanup_errors=True) as folder:
+        words = ["serve", "benchmarks.rivals.serve_bentoml:Mlp", "--host", "127.0.0.1", "--port", str(port)]
+        command: list[str | Path] = [python, "-m", "bentoml", *words]
+        quiet = {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "1", "BENCH_MODEL": str(model)}
+        with running(command, "/infer", port, Path(folder), **quiet) as server:
             yield server

@@ -14,6 +14,7 @@ from clx.serving.http import (
     IDLE,
     LARGEST_ASIDE,
     LARGEST_HEAD,
+    MOST_KNOWN,
     MOST_PIPELINED,
     STALLED,
     Connection,
@@ -331,3 +332,45 @@ def test_a_fault_of_ours_costs_one_request(caplog: pytest.LogCaptureFixture) -> 
     connection.data_received(request("/bad") + request("/good"))
     assert [each.status for each in answers(transport.written)] == [500, 200]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_head_that_was_read_before_says_the_same_with_another_body() -> None:
+    seen: list[Request] = []
+
+    def handler(asked: Request, reply: Reply) -> None:
+        seen.append(asked)
+        echo(asked, reply)
+
+    connection, transport = connected(handler)
+    for body in (b"one", b"two", b"six"):
+        connection.data_received(request("/a?q=1", body))
+    assert [each.body for each in answers(transport.written)] == [b"POST /a one", b"POST /a two", b"POST /a six"]
+    assert seen[1].headers is seen[2].headers
+    assert (seen[2].query, seen[2].keep) == ("q=1", True)
+    assert connection._last is None  # no body is kept by who waits for another request
+    assert connection._open.held == 0
+
+
+@pytest.mark.parametrize("rest", [b"on", b"oneGET / HTTP/1.1\r\n"])
+def test_a_known_head_with_less_or_more_behind_it_is_read_on(rest: bytes) -> None:
+    connection, transport = connected(echo)
+    whole = request("/", b"one")
+    connection.data_received(whole)
+    connection.data_received(whole[:-3] + rest)
+    connection.data_received(b"e" if rest == b"on" else b"host: localhost\r\n\r\n")
+    assert [each.body for each in answers(transport.written)][1] == b"POST / one"
+    assert len(answers(transport.written)) == (2 if rest == b"on" else 3)
+
+
+@pytest.mark.parametrize("lines", [("Connection: close",), ("Expect: 100-continue",), ("Content-Encoding: identity",)])
+def test_heads_that_have_their_own_ways_are_read_each_time(lines: tuple[str, ...]) -> None:
+    connection, _ = connected(echo)
+    connection.data_received(request("/", b"one", *lines))
+    assert connection._open.heads == {}
+
+
+def test_as_many_heads_as_there_may_be_are_known() -> None:
+    connection, _ = connected(echo)
+    for number in range(MOST_KNOWN + 3):
+        connection.data_received(request(f"/{number}"))
+    assert len(connection._open.heads) == 3

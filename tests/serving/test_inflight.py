@@ -91,3 +91,19 @@ def test_who_is_late_is_told_at_the_deadline_and_who_would_be_at_once() -> None:
 def test_a_worker_that_speaks_of_a_batch_it_was_not_given_is_not_heeded() -> None:
     with pytest.raises(FrameError):
         Desk().done(7, bytes(8))
+
+
+def test_deadlines_are_met_while_the_loop_has_no_time_for_timers() -> None:
+    async def ask() -> None:
+        desk, told = Desk(), Told()
+        desk.infer(told, timeout=30_000)
+        until = monotonic_ns() + 40_000_000
+        while monotonic_ns() < until:
+            desk.infer(Told(), timeout=60_000_000)
+        assert isinstance(told[0], Refusal)
+        assert told[0].code == "missed"
+        [(batch, _)] = desk.sent()
+        desk.done(batch, bytes(8))
+        assert len(told) == 1
+
+    asyncio.run(ask())

@@ -29,6 +29,8 @@ from clx.serving.trial import tried
 
 ASIDE = 64 << 10
 """Bytes of a call to load from which on a thread reads it."""
+MOST_ASKED = 1024
+"""Paths to inference that are not taken apart anew."""
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
 
 
@@ -61,6 +63,7 @@ class Api:
         self._aside = Aside()
         self._trying = asyncio.Lock()
         self._tasks = Tasks()
+        self._asked: dict[str, str] = {}  # by path: whose inference it asks for
         self.draining = False
 
     def handle(self, request: Request, reply: Reply) -> Withdraw | None:
@@ -69,9 +72,19 @@ class Api:
         Raises:
             Refusal: what it is answered with.
         """
+        name = self._asked.get(request.path)
+        if name is not None and request.method == "POST":
+            known = self._catalogue.get(name)
+            if known is not None:
+                return self._infer(known, request, reply)
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             return self._model(request, parts, reply)
+        self._server(request, parts, reply)
+        return None
+
+    def _server(self, request: Request, parts: list[str], reply: Reply) -> None:
+        """What is asked of the server as a whole."""
         path = request.path.rstrip("/")
         if path == "/v2/health/live":
             _require(request, "GET")
@@ -96,7 +109,6 @@ class Api:
             self._repository(request, parts, reply)
         else:
             raise _no_such_path(request)
-        return None
 
     # -- a model --------------------------------------------------------------------------------------
 
@@ -104,6 +116,10 @@ class Api:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
+            if parts[4:] == rest:  # no version was asked for
+                if len(self._asked) >= MOST_ASKED:
+                    self._asked.clear()
+                self._asked[request.path] = served.name
             return self._infer(served, request, reply)
         _require(request, "GET")
         if rest == ["ready"]:

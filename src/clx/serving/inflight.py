@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic_ns
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from clx.serving.failures import Refusal
 from clx.serving.frames import Done, Failed, FrameError, Infer, specs, tensors
@@ -29,8 +29,8 @@ MOST_DEATHS = 2
 class _Pending(Ticket):
     """A request whose answer is still to come."""
 
-    asked: Inference | None = None
-    served: Served | None = None
+    asked: Inference = field(kw_only=True)
+    served: Served = field(kw_only=True)
     result: Result | None = None
     began: int = 0
     deaths: int = 0  # workers that ended while they ran it
@@ -118,8 +118,9 @@ class InFlight:
             return None
         model.numbers.offered += 1
         model.asked = arrived
+        number = self._last = self._last + 1
         ticket = _Pending(
-            self.number(),
+            number,
             model.key,
             arrived,
             model.deadline(asked, arrived),
@@ -132,6 +133,8 @@ class InFlight:
             log=self.log,
         )
         now = monotonic_ns()
+        if self._timer is not None and self._due <= now:  # the loop is busy: the timer itself would come too late
+            self._end_overdue()
         found = self._scheduler.offer(now, ticket)
         if isinstance(found, Refused):
             model.numbers.refused += 1
@@ -148,7 +151,7 @@ class InFlight:
 
     def _withdraw(self, ticket: _Pending) -> None:
         """The client is gone."""
-        if ticket.result is not None and ticket.served is not None:
+        if ticket.result is not None:
             ticket.result = None
             ticket.served.numbers.withdrawn += 1
             self._scheduler.withdraw(ticket)
@@ -159,13 +162,16 @@ class InFlight:
         batch = self._scheduler.dispatch(now, executor)
         if batch is None:
             return
-        number = self.number()
+        number = self._last = self._last + 1
         self._batches[number] = batch
         self._batch_of[executor] = number
-        waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
+        waiting = cast("list[_Pending]", batch.tickets)
         for each in waiting:
             each.began, each.batch = now, number
-        inputs = joined([each.asked.inputs for each in waiting if each.asked], sum(each.rows for each in waiting))
+        if len(waiting) == 1:
+            inputs: Sequence[Tensor] = waiting[0].asked.inputs
+        else:
+            inputs = joined([each.asked.inputs for each in waiting], sum([each.rows for each in waiting]))
         self._links[executor].send(Infer(number, batch.model, specs(inputs)), [each.data for each in inputs])
 
     def end(self, executor: int, message: Done | Failed, rest: memoryview) -> None:
@@ -179,31 +185,30 @@ class InFlight:
             raise FrameError("a worker speaks of a batch that it was not given")
         del self._batch_of[executor]
         now = monotonic_ns()
+        if self._timer is not None and self._due <= now:
+            self._end_overdue()
+        took = message.took if isinstance(message, Done) else 0
         self._scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
         self.pump(executor)  # first of all: it is to have no rest
-        self._note_batch(executor, message, batch, now)
+        ended = cast("list[_Pending]", batch.tickets)
+        rows = [each.rows for each in ended]
+        if self.log is not None:
+            model, outcome = ended[0].served, "success" if isinstance(message, Done) else "failed"
+            about = (message.batch, "infer", executor, model.name, model.version, outcome)
+            self.log.action(*about, ended[0].began, now, batch.expected, took, len(rows), sum(rows))
         if isinstance(message, Failed):
-            for each in batch.tickets:
+            for each in ended:
                 tell(each, Refusal("failed", message.text))
             return
-        _count(batch, message.took, now)
+        _count(ended, sum(rows), took, now)
         try:
-            parts = split(tensors(message.outputs, rest), [each.rows for each in batch.tickets])
+            parts = split(tensors(message.outputs, rest), rows)
         except Refusal as refusal:
-            for each in batch.tickets:
+            for each in ended:
                 tell(each, refusal)
             return
-        for each, outputs in zip(batch.tickets, parts, strict=True):
+        for each, outputs in zip(ended, parts, strict=True):
             tell(each, outputs)
-
-    def _note_batch(self, executor: int, message: Done | Failed, batch: Batch, now: int) -> None:
-        first = batch.tickets[0]
-        if self.log is not None and isinstance(first, _Pending) and first.served is not None:
-            took = message.took if isinstance(message, Done) else 0
-            model, outcome = first.served, "success" if isinstance(message, Done) else "failed"
-            about = (message.batch, "infer", executor, model.name, model.version, outcome)
-            rows = sum(each.rows for each in batch.tickets)
-            self.log.action(*about, first.began, now, batch.expected, took, len(batch.tickets), rows)
 
     # -- deadlines ------------------------------------------------------------------------------------
 
@@ -219,9 +224,11 @@ class InFlight:
         self._timer = asyncio.get_running_loop().call_later(wait, self._end_overdue)
 
     def _end_overdue(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for ticket in self._scheduler.overdue(monotonic_ns()):
-            if isinstance(ticket, _Pending) and ticket.served is not None and ticket.result is not None:
+            if isinstance(ticket, _Pending) and ticket.result is not None:
                 ticket.served.numbers.missed += 1
             tell(ticket, Refusal("missed", "its deadline came before its result"))
         self._watch()
@@ -242,33 +249,32 @@ def tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
     """Answer a request that was not answered yet."""
     if isinstance(ticket, _Pending) and ticket.result is not None:
         result, ticket.result = ticket.result, None
-        if ticket.served is not None:
-            now = monotonic_ns()
-            took = now - ticket.arrived
+        now, is_refused = monotonic_ns(), isinstance(what, Refusal)
+        numbers = ticket.served.numbers
+        count = numbers.fail if is_refused else numbers.success
+        count.count += 1
+        count.ns += now - ticket.arrived
+        if ticket.log is not None:
             _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
-            numbers = ticket.served.numbers
-            if isinstance(what, Refusal):
-                numbers.fail.add(took)
-            else:
-                numbers.success.add(took)
-                numbers.latest.append(took)
+        if not is_refused:
+            numbers.latest.append(now - ticket.arrived)
         result(what)
 
 
 def _log(ticket: _Pending, outcome: str, now: int) -> None:
-    if ticket.log is not None and ticket.served is not None and ticket.asked is not None:
+    if ticket.log is not None:
         about = (ticket.number, ticket.asked.id[:200], ticket.served.name, ticket.served.version, outcome)
         ticket.log.request(*about, ticket.arrived, ticket.began, now, ticket.deadline, ticket.rows, ticket.batch)
 
 
-def _count(batch: Batch, took: int, now: int) -> None:
-    first = batch.tickets[0]
-    assert isinstance(first, _Pending)
-    assert first.served is not None
-    numbers = first.served.numbers
-    numbers.ran(sum(each.rows for each in batch.tickets), len(batch.tickets), took)
-    for each in batch.tickets:
-        numbers.queue.add(max(0, now - took - each.arrived))
+def _count(ended: Sequence[_Pending], rows: int, took: int, now: int) -> None:
+    numbers = ended[0].served.numbers
+    numbers.ran(rows, len(ended), took)
+    waited, began = 0, now - took
+    for each in ended:
+        if each.arrived < began:
+            waited += began - each.arrived
+    numbers.queue.add(waited, len(ended))
 
 
 def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
