@@ -157,7 +157,7 @@ def tensor_of(name: str, found: Any) -> Tensor:
     if found.dtype == object or found.dtype.kind in "US":
         said = (str(each).encode("utf-8", "surrogateescape") for each in found.reshape(-1))
         return Tensor(name, "BYTES", found.shape, packed_texts(said))
-    datatype = _NAMES.get(found.dtype.newbyteorder("<") if found.dtype.itemsize > 1 else found.dtype)
+    datatype = _NAMES.get(found.dtype)
     if datatype is None:
         raise ModelError(f"output {name} has elements of {found.dtype}")
     return Tensor(name, datatype, found.shape, found.tobytes())
