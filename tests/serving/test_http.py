@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import zlib
 from collections.abc import Callable
 from typing import cast
 
 import pytest
 from tests.support.models_here import Transport, answers, connected
 
-from clx.serving.failures import Refusal
 from clx.serving.http import (
     IDLE,
     LARGEST_ASIDE,
     LARGEST_HEAD,
+    MOST_KNOWN,
     MOST_PIPELINED,
     STALLED,
-    Answer,
     Connection,
     Connections,
-    Reply,
-    Request,
-    decompressed,
 )
+from clx.serving.messages import Answer, Reply, Request
 
 
 def echo(request: Request, reply: Reply) -> None:
@@ -124,27 +120,6 @@ def test_bodies_in_chunks_are_put_together() -> None:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n"
     )
     assert answers(transport.written)[0].body == b"POST / abc"
-
-
-def test_compressed_bodies_are_what_they_were() -> None:
-    raw = zlib.compressobj(wbits=-15)
-    packed = raw.compress(b"body") + raw.flush()
-    for coding, body in (
-        ("gzip", gzip.compress(b"body")),
-        ("deflate", zlib.compress(b"body")),
-        ("deflate", packed),
-        ("identity", b"body"),
-    ):
-        assert decompressed(body, coding, 100) == b"body"
-
-
-@pytest.mark.parametrize(
-    ("coding", "body"), [("br", b"body"), ("gzip", b"body"), ("gzip", gzip.compress(b"body")[:-1]), ("deflate", b"")]
-)
-def test_what_is_not_compressed_as_it_says_is_refused(coding: str, body: bytes) -> None:
-    with pytest.raises(Refusal) as raised:
-        decompressed(body, coding, 100)
-    assert raised.value.status == 400
 
 
 def test_a_client_that_stalls_is_given_up_and_one_that_waits_for_its_answer_is_not() -> None:
@@ -357,3 +332,45 @@ def test_a_fault_of_ours_costs_one_request(caplog: pytest.LogCaptureFixture) -> 
     connection.data_received(request("/bad") + request("/good"))
     assert [each.status for each in answers(transport.written)] == [500, 200]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_head_that_was_read_before_says_the_same_with_another_body() -> None:
+    seen: list[Request] = []
+
+    def handler(asked: Request, reply: Reply) -> None:
+        seen.append(asked)
+        echo(asked, reply)
+
+    connection, transport = connected(handler)
+    for body in (b"one", b"two", b"six"):
+        connection.data_received(request("/a?q=1", body))
+    assert [each.body for each in answers(transport.written)] == [b"POST /a one", b"POST /a two", b"POST /a six"]
+    assert seen[1].headers is seen[2].headers
+    assert (seen[2].query, seen[2].keep) == ("q=1", True)
+    assert connection._last is None  # no body is kept by who waits for another request
+    assert connection._open.held == 0
+
+
+@pytest.mark.parametrize("rest", [b"on", b"oneGET / HTTP/1.1\r\n"])
+def test_a_known_head_with_less_or_more_behind_it_is_read_on(rest: bytes) -> None:
+    connection, transport = connected(echo)
+    whole = request("/", b"one")
+    connection.data_received(whole)
+    connection.data_received(whole[:-3] + rest)
+    connection.data_received(b"e" if rest == b"on" else b"host: localhost\r\n\r\n")
+    assert [each.body for each in answers(transport.written)][1] == b"POST / one"
+    assert len(answers(transport.written)) == (2 if rest == b"on" else 3)
+
+
+@pytest.mark.parametrize("lines", [("Connection: close",), ("Expect: 100-continue",), ("Content-Encoding: identity",)])
+def test_heads_that_have_their_own_ways_are_read_each_time(lines: tuple[str, ...]) -> None:
+    connection, _ = connected(echo)
+    connection.data_received(request("/", b"one", *lines))
+    assert connection._open.heads == {}
+
+
+def test_as_many_heads_as_there_may_be_are_known() -> None:
+    connection, _ = connected(echo)
+    for number in range(MOST_KNOWN + 3):
+        connection.data_received(request(f"/{number}"))
+    assert len(connection._open.heads) == 3

@@ -152,3 +152,28 @@ def test_numbers_that_json_does_not_have_go_out_as_they_came(datatype: str, code
 def test_an_output_that_there_is_not_is_refused_by_those_that_there_are() -> None:
     with pytest.raises(Refusal, match="no output q: there are y, z"):
         answer(Inference([], [Wanted("q", binary=False)]), "m", "1", [Y, Z])
+
+
+def test_the_same_json_before_other_numbers_is_the_same_request_of_those() -> None:
+    x = {"name": "x", "datatype": "INT8", "shape": [2], "parameters": {"binary_data_size": 2}}
+    document = {"id": "again", "inputs": [x], "parameters": {"timeout": 7, "binary_data_output": True}}
+    first, second = sent(document, b"\1\2"), sent(document, b"\3\4")
+    assert [bytes(each.inputs[0].data) for each in (first, second)] == [b"\1\2", b"\3\4"]
+    assert (second.id, second.timeout, second.binary, second.inside) == ("again", 7, True, first.inside)
+    with pytest.raises(Refusal):
+        sent(document, b"\1\2\3")
+    with pytest.raises(Refusal):
+        inference(json.dumps(document).encode(), 10**6)
+
+
+def test_what_bytes_have_to_be_looked_at_for_is_looked_at_each_time() -> None:
+    x = {"name": "x", "datatype": "BOOL", "shape": [2], "parameters": {"binary_data_size": 2}}
+    sent({"inputs": [x]}, b"\1\0")
+    with pytest.raises(Refusal, match="BOOL"):
+        sent({"inputs": [x]}, b"\1\2")
+
+
+def test_numbers_whose_sum_is_not_finite_may_be_so() -> None:
+    largest = struct.pack("<2d", 1.7e308, 1.7e308)
+    _, [body] = answer(Inference([]), "m", "1", [Tensor("y", "FP64", (2,), largest)])
+    assert json.loads(body)["outputs"][0]["data"] == [1.7e308, 1.7e308]

@@ -316,3 +316,11 @@ def test_a_refusal_names_a_time_at_which_it_would_have_been_finished(share: str)
     refused = scheduler.offer(0, Ticket(99, "m", 0, 5 * MS))
     assert isinstance(refused, Refused)
     assert refused.finish >= 11 * MS
+
+
+def test_a_few_disturbed_runs_do_not_have_batches_be_given_up() -> None:
+    scheduler = one_worker(MS)
+    scheduler.place(0, "m", 4)
+    for number in range(WARM_UPS):
+        scheduler.observe("m", 2, 50 * MS if number < 3 else MS)
+    assert scheduler.may_pay("m", 4)

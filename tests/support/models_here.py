@@ -14,7 +14,8 @@ from typing import Any, cast
 from clx.serving.catalogue import Catalogue
 from clx.serving.controller import Controller
 from clx.serving.frames import Spec
-from clx.serving.http import Connection, Connections, Handler
+from clx.serving.http import Connection, Connections
+from clx.serving.messages import Handler
 from clx.serving.served import Served
 from clx.serving.tensors import DATATYPES, Tensor
 from clx.serving.worker.files import Files

@@ -15,7 +15,7 @@ from clx.serving.cold import Cold
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.figures import Watch
-from clx.serving.http import Answer, Reply, Request, Withdraw
+from clx.serving.messages import Answer, Reply, Request, Withdraw
 from clx.serving.metrics import metrics
 from clx.serving.phases import Phases
 from clx.serving.protocol import answer, inference, parsed
@@ -26,6 +26,8 @@ from clx.serving.tensors import Tensor
 
 ASIDE = 64 << 10
 """Bytes of a call to load from which on a thread reads it."""
+MOST_ASKED = 1024
+"""Paths to inference that are not taken apart anew."""
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics"]
 
 
@@ -56,6 +58,7 @@ class Api:
         self._shelf = shelf
         self._cold = Cold(controller, catalogue)
         self._tasks = Tasks()
+        self._asked: dict[str, str] = {}  # by path: whose inference it asks for
         self.draining = False
 
     def handle(self, request: Request, reply: Reply) -> Withdraw | None:
@@ -64,6 +67,11 @@ class Api:
         Raises:
             Refusal: what it is answered with.
         """
+        name = self._asked.get(request.path)
+        if name is not None and request.method == "POST":
+            known = self._catalogue.get(name)
+            if known is not None:
+                return self._infer(known, request, reply)
         parts = request.path.split("/")
         if parts[:3] == ["", "v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             return self._model(request, parts, reply)
@@ -81,17 +89,21 @@ class Api:
         elif path == "/v2/models/stats":
             _require(request, "GET")
             reply(Answer.of({"model_stats": [self._statistics(each) for each in self._catalogue]}))
-        elif path == "/metrics":
-            _require(request, "GET")
-            self._tasks.begin(self._metrics(reply))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
         elif path.startswith("/v2/repository/models/"):
             self._repository(request, parts, reply)
         else:
-            raise _no_such_path(request)
+            self._besides(request, path, reply)
         return None
+
+    def _besides(self, request: Request, path: str, reply: Reply) -> None:
+        """What is not of the protocol."""
+        if path != "/metrics":
+            raise _no_such_path(request)
+        _require(request, "GET")
+        self._tasks.begin(self._metrics(reply))
 
     # -- a model --------------------------------------------------------------------------------------
 
@@ -99,6 +111,10 @@ class Api:
         served, rest = self._served(parts)
         if rest == ["infer"]:
             _require(request, "POST")
+            if parts[4:] == rest:  # no version was asked for
+                if len(self._asked) >= MOST_ASKED:
+                    self._asked.clear()
+                self._asked[request.path] = served.name
             return self._infer(served, request, reply)
         _require(request, "GET")
         if rest == ["ready"]:

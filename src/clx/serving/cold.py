@@ -14,8 +14,9 @@ from time import monotonic_ns
 
 from clx.serving.budget import load_estimate
 from clx.serving.catalogue import Catalogue
-from clx.serving.controller import Controller, Result
+from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
+from clx.serving.inflight import Result
 from clx.serving.protocol import Inference
 from clx.serving.served import Served
 from clx.serving.tasks import Tasks

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import cast
 
@@ -20,7 +18,6 @@ from clx.serving.frames import (
     Failed,
     FrameError,
     Hello,
-    Infer,
     Load,
     Loaded,
     LoadFailed,
@@ -30,39 +27,19 @@ from clx.serving.frames import (
     Unload,
     Wanted,
     Warm,
-    specs,
-    tensors,
 )
+from clx.serving.inflight import InFlight, tell
 from clx.serving.links import Link
-from clx.serving.protocol import Inference
 from clx.serving.remote import digest_of, piece_of
-from clx.serving.scheduler import Batch, Refused, Scheduler, Ticket
-from clx.serving.served import Served, joined, split
+from clx.serving.scheduler import Scheduler
+from clx.serving.served import Served
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
-from clx.serving.tensors import Tensor
 
-Result = Callable[[Sequence[Tensor] | Refusal], None]
-"""Is called once: with the outputs, or with why there are none."""
 PAUSE = 0.02
 """Seconds after which a worker that is never free goes on with warm-ups all the same."""
-MOST_DEATHS = 2
-"""Workers that may end while they run a request; then it is not run again."""
 HANG = 30_000_000_000
 """Nanoseconds beyond what was expected of a batch after which its worker is taken for hung, and ended."""
-
-
-@dataclass(slots=True, eq=False)
-class _Pending(Ticket):
-    """A request whose answer is still to come."""
-
-    asked: Inference | None = None
-    served: Served | None = None
-    result: Result | None = None
-    began: int = 0
-    deaths: int = 0  # workers that ended while they ran it
-    batch: int = 0
-    log: Telemetry | None = None
 
 
 class Controller:
@@ -77,17 +54,22 @@ class Controller:
         self.scheduler = Scheduler()
         self.links: dict[int, Link] = {}
         self._lost = lost
-        self.log: Telemetry | None = None
         self._begun: dict[tuple[int, str], int] = {}  # when a worker was told to load a model
-        self._batches: dict[int, Batch] = {}
-        self._batch_of: dict[int, int] = {}
-        self._number = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0
         self._warming: dict[int, deque[tuple[str, int, int]]] = {}  # by worker: model, size, how many runs are left
         self._warmed: dict[int, tuple[str, int]] = {}  # by worker: of what model and size it was asked for some
         self._loads: dict[tuple[int, str], asyncio.Future[None]] = {}
         self._tasks = Tasks()
+        self._requests = InFlight(self.scheduler, self.links, self._measure_again)
+        self.infer = self._requests.infer
+
+    @property
+    def log(self) -> Telemetry | None:
+        """Where what becomes of requests, and what workers do, is noted."""
+        return self._requests.log
+
+    @log.setter
+    def log(self, log: Telemetry) -> None:
+        self._requests.log = log
 
     # -- workers --------------------------------------------------------------------------------------
 
@@ -102,27 +84,25 @@ class Controller:
         del self.links[executor]
         self._warming.pop(executor, None)
         self._warmed.pop(executor, None)
-        batch = self._batch_of.pop(executor, None)
-        if batch is not None:
-            _suspect(self._batches.pop(batch).tickets)
+        self._requests.lose(executor)
         for (where, model), told in list(self._loads.items()):
             if where == executor and not told.done():
                 told.set_exception(
                     Refusal("not_ready", f"the worker that was to hold {model.partition('/')[0]} is gone")
                 )
         for ticket in self.scheduler.remove_executor(now, executor):
-            _tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
+            tell(ticket, Refusal("not_ready", "the worker that held the model is gone; it is being replaced"))
         for served in self.models.values():
             if served.state == "ready" and not self.scheduler.holders(served.key):
                 served.state, served.reason = "loading", "its worker is being replaced"
         self._lost(executor)
         for other in self.links:
-            self._pump(other)
+            self._requests.pump(other)
 
     def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
         match message:
             case Done() | Failed():
-                self._ended(executor, message, rest)
+                self._requests.end(executor, message, rest)
             case Measured():
                 self._measured(executor, message)
             case Loaded(model=name):
@@ -208,7 +188,7 @@ class Controller:
         for executor, link in self.links.items():
             if executor in self.scheduler.holders(key):
                 for ticket in self.scheduler.displace(monotonic_ns(), executor, key):
-                    _tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
+                    tell(ticket, Refusal("not_ready", f"model {name} was unloaded"))
                 link.send(Unload(key))
             told = self._loads.pop((executor, key), None)
             if told is not None and not told.done():
@@ -283,8 +263,7 @@ class Controller:
         now = monotonic_ns()
         model.load_ns = now - began if outcome == "success" else model.load_ns
         if self.log is not None:
-            self._number += 1
-            about = (self._number, "load", executor, model.name, model.version, outcome)
+            about = (self._requests.number(), "load", executor, model.name, model.version, outcome)
             self.log.action(*about, began, now, 0, now - began, 0, 0)
 
     def _failed_to_load(self, executor: int, name: str, text: str) -> None:
@@ -297,7 +276,7 @@ class Controller:
             text = f"worker {link.address}: {text}"
         if executor in self.scheduler.holders(name):
             for ticket in self.scheduler.displace(monotonic_ns(), executor, name):
-                _tell(ticket, Refusal("failed", text))
+                tell(ticket, Refusal("failed", text))
         model.reason = text
         if not self.scheduler.holders(name):  # who has it goes on
             model.state = "failed"
@@ -308,188 +287,3 @@ class Controller:
         told = self._loads.pop((executor, name), None)
         if told is not None and not told.done():
             told.set_exception(Refusal("malformed", f"model {model.name} cannot be loaded: {text}"))
-
-    # -- requests -------------------------------------------------------------------------------------
-
-    def infer(self, model: Served, asked: Inference, arrived: int, result: Result) -> Callable[[], None] | None:
-        """Accept a request, or say at once why not.
-
-        Args:
-            model: what it asks.
-            asked: what was sent.
-            arrived: nanoseconds (monotonic) at which its first byte was read.
-            result: is told what came of it, by its deadline.
-
-        Returns:
-            What to call if nobody waits for it any more; None: it is answered.
-        """
-        if model.state != "ready":
-            result(Refusal("not_ready", f"model {model.name} is not ready: {model.reason or model.state}"))
-            return None
-        try:
-            rows, kind = model.check(asked)
-        except Refusal as refusal:
-            result(refusal)
-            return None
-        self._number += 1
-        model.numbers.offered += 1
-        model.asked = arrived
-        ticket = _Pending(
-            self._number,
-            model.key,
-            arrived,
-            model.deadline(asked, arrived),
-            asked.priority or 3,
-            rows,
-            kind,
-            asked=asked,
-            served=model,
-            result=result,
-            log=self.log,
-        )
-        now = monotonic_ns()
-        found = self.scheduler.offer(now, ticket)
-        if isinstance(found, Refused):
-            model.numbers.refused += 1
-            if found.why == "late":
-                self._measure_again(model, ticket.rows)
-            told = _refusal(found, ticket, now)
-            _log(ticket, told.code, now)
-            result(told)
-            return None
-        if ticket.deadline:
-            self._watch()
-        self._pump(found)
-        return partial(self._withdraw, ticket)
-
-    def _withdraw(self, ticket: _Pending) -> None:
-        """The client is gone."""
-        if ticket.result is not None and ticket.served is not None:
-            ticket.result = None
-            ticket.served.numbers.withdrawn += 1
-            self.scheduler.withdraw(ticket)
-
-    def _pump(self, executor: int) -> None:
-        now = monotonic_ns()
-        batch = self.scheduler.dispatch(now, executor)
-        if batch is None:
-            return
-        self._number += 1
-        self._batches[self._number] = batch
-        self._batch_of[executor] = self._number
-        waiting = [each for each in batch.tickets if isinstance(each, _Pending)]
-        for each in waiting:
-            each.began, each.batch = now, self._number
-        inputs = joined([each.asked.inputs for each in waiting if each.asked], sum(each.rows for each in waiting))
-        self.links[executor].send(Infer(self._number, batch.model, specs(inputs)), [each.data for each in inputs])
-
-    def _ended(self, executor: int, message: Done | Failed, rest: memoryview) -> None:
-        batch = self._batches.pop(message.batch, None)
-        if batch is None:
-            raise FrameError("a worker speaks of a batch that it was not given")
-        del self._batch_of[executor]
-        now = monotonic_ns()
-        self.scheduler.finished(now, executor, took=None if isinstance(message, Done) else 0)
-        self._pump(executor)  # first of all: it is to have no rest
-        self._note_batch(executor, message, batch, now)
-        if isinstance(message, Failed):
-            for each in batch.tickets:
-                _tell(each, Refusal("failed", message.text))
-            return
-        _count(batch, message.took, now)
-        try:
-            parts = split(tensors(message.outputs, rest), [each.rows for each in batch.tickets])
-        except Refusal as refusal:
-            for each in batch.tickets:
-                _tell(each, refusal)
-            return
-        for each, outputs in zip(batch.tickets, parts, strict=True):
-            _tell(each, outputs)
-
-    def _note_batch(self, executor: int, message: Done | Failed, batch: Batch, now: int) -> None:
-        first = batch.tickets[0]
-        if self.log is not None and isinstance(first, _Pending) and first.served is not None:
-            took = message.took if isinstance(message, Done) else 0
-            model, outcome = first.served, "success" if isinstance(message, Done) else "failed"
-            about = (message.batch, "infer", executor, model.name, model.version, outcome)
-            rows = sum(each.rows for each in batch.tickets)
-            self.log.action(*about, first.began, now, batch.expected, took, len(batch.tickets), rows)
-
-    # -- deadlines ------------------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        """See to it that the next deadline is met, be it with a refusal."""
-        due = self.scheduler.next_deadline()
-        if due is None or (self._timer is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        wait = max(0, due - monotonic_ns()) / 1e9
-        self._timer = asyncio.get_running_loop().call_later(wait, self._end_overdue)
-
-    def _end_overdue(self) -> None:
-        self._timer = None
-        for ticket in self.scheduler.overdue(monotonic_ns()):
-            if isinstance(ticket, _Pending) and ticket.served is not None and ticket.result is not None:
-                ticket.served.numbers.missed += 1
-            _tell(ticket, Refusal("missed", "its deadline came before its result"))
-        self._watch()
-
-
-def _suspect(tickets: Sequence[Ticket]) -> None:
-    """A worker ended while it ran these: each is run alone from now on, and not for ever."""
-    for each in tickets:
-        if isinstance(each, _Pending) and each.executor is not None:
-            each.deaths += 1
-            each.kind = object()  # nobody else's
-            if each.deaths >= MOST_DEATHS:
-                each.executor = None
-                _tell(each, Refusal("failed", f"{each.deaths} workers have ended while they ran it"))
-
-
-def _tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
-    """Answer a request that was not answered yet."""
-    if isinstance(ticket, _Pending) and ticket.result is not None:
-        result, ticket.result = ticket.result, None
-        if ticket.served is not None:
-            now = monotonic_ns()
-            took = now - ticket.arrived
-            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
-            numbers = ticket.served.numbers
-            if isinstance(what, Refusal):
-                numbers.fail.add(took)
-            else:
-                numbers.success.add(took)
-                numbers.latest.append(took)
-        result(what)
-
-
-def _log(ticket: _Pending, outcome: str, now: int) -> None:
-    if ticket.log is not None and ticket.served is not None and ticket.asked is not None:
-        about = (ticket.number, ticket.asked.id[:200], ticket.served.name, ticket.served.version, outcome)
-        ticket.log.request(*about, ticket.arrived, ticket.began, now, ticket.deadline, ticket.rows, ticket.batch)
-
-
-def _count(batch: Batch, took: int, now: int) -> None:
-    first = batch.tickets[0]
-    assert isinstance(first, _Pending)
-    assert first.served is not None
-    numbers = first.served.numbers
-    numbers.ran(sum(each.rows for each in batch.tickets), len(batch.tickets), took)
-    for each in batch.tickets:
-        numbers.queue.add(max(0, now - took - each.arrived))
-
-
-def _refusal(refused: Refused, ticket: Ticket, now: int) -> Refusal:
-    more: dict[str, int | float] = {}
-    if refused.finish:
-        more["estimate_us"] = max(0, refused.finish - ticket.arrived) // 1000
-        more["retry_after_s"] = max(0, refused.finish - now) / 1e9
-    if ticket.deadline:
-        more["deadline_us"] = (ticket.deadline - ticket.arrived) // 1000
-    if refused.why == "late":
-        return Refusal("refused_late", "it cannot be answered by its deadline", **more)
-    if refused.why == "backlog":
-        return Refusal("refused_backlog", "too many requests wait", **more)
-    return Refusal("not_ready", f"model {ticket.model.partition('/')[0]} is not ready yet")

@@ -17,7 +17,7 @@ WARM_UPS = 20
 MARGIN = 0.10
 """What is added to the percentile."""
 PAYS = 0.95
-"""A batch of twice the size pays when a request in it costs at most this part."""
+"""A batch of twice the size pays when a request in it costs at most this part, by the run in the middle."""
 
 
 def bucket(size: int) -> int:
@@ -32,9 +32,13 @@ class Window:
         rank: which percentile, from 0 to 1.
         kept: how many runs.
         margin: what is added to it.
+
+    Attributes:
+        value: the percentile with its margin.
+        middle: the median, which a disturbed run does not move.
     """
 
-    __slots__ = ("_kept", "_last", "_margin", "_rank", "_sorted", "value")
+    __slots__ = ("_kept", "_last", "_margin", "_rank", "_sorted", "middle", "value")
 
     def __init__(self, rank: float = 0.99, kept: int = KEPT, margin: float = MARGIN) -> None:
         self._rank = rank
@@ -43,6 +47,7 @@ class Window:
         self._last: deque[int] = deque()
         self._sorted: list[int] = []
         self.value = 0
+        self.middle = 0
 
     def add(self, took: int) -> None:
         """Note a run of *took* nanoseconds."""
@@ -51,6 +56,7 @@ class Window:
         self._last.append(took)
         insort(self._sorted, took)
         at = ceil(self._rank * len(self._sorted)) - 1
+        self.middle = self._sorted[len(self._sorted) // 2]
         self.value = int(self._sorted[max(at, 0)] * (1 + self._margin))
 
     def __len__(self) -> int:
@@ -112,7 +118,7 @@ class Estimates:
         """The largest size at which a row still costs clearly less than at half of it."""
         best, size = 1, 2
         while size <= self.largest and size in self._windows and best in self._windows:
-            if self._windows[size].value * best > PAYS * self._windows[best].value * size:
+            if self._windows[size].middle * best > PAYS * self._windows[best].middle * size:
                 break
             best, size = size, size * 2
         return best

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic_ns
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import httptools
-import msgspec
 
+from clx.serving.bodies import decompressed
 from clx.serving.callers import LOOPBACK, check
 from clx.serving.failures import Refusal
+from clx.serving.messages import Answer, Handler, Request
+from clx.serving.sending import sender
 
 LARGEST_HEAD = 64 << 10
 LARGEST_BODY = 256 << 20
@@ -31,6 +32,10 @@ MOST_HELD = 1 << 30
 MOST_PIPELINED = 64
 """Requests of a connection that may wait for their answers; more are not read until some have gone out."""
 MOST_CONNECTIONS = 4096
+MOST_KNOWN = 256
+"""Heads that are kept once they were read: clients send the same bytes again and again."""
+LARGEST_KNOWN = 2048
+"""Bytes of such a head."""
 IDLE = 75.0
 """Seconds that a connection without a request is kept."""
 STALLED = 20.0
@@ -40,64 +45,19 @@ LEAST_RATE = 4096
 LINGER = 2.0
 """Seconds in which what a refused client still sends is read and thrown away, so that it comes to read why."""
 _ONCE = frozenset((b"host", b"origin", b"content-encoding", b"inference-header-content-length", b"authorization"))
+_OWN_WAYS: Final = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
 _STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 _log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)
-class Request:
-    """A request, whole.
+class _Head(NamedTuple):
+    """What a head said when it was read: the same bytes say the same again."""
 
-    Attributes:
-        arrived: nanoseconds (monotonic) at which its first byte was read.
-        path: as it was sent, without the query; escapes are not undone.
-        headers: names in small letters; of several of a name the last one.
-    """
-
-    arrived: int
-    method: str = ""
-    path: str = ""
-    query: str = ""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    keep: bool = True
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer.
-
-    Attributes:
-        parts: of the body.
-        headers: lines that end in ``\\r\\n``, besides length and type.
-        type: of the body.
-    """
-
-    status: int = 200
-    parts: Sequence[bytes | memoryview] = ()
-    headers: bytes = b""
-    type: bytes = b"application/json"
-
-    @classmethod
-    def of(cls, document: Any, status: int = 200, headers: bytes = b"") -> Answer:
-        """A document as JSON."""
-        return cls(status, (_encode(document),), headers)
-
-    @classmethod
-    def to(cls, refusal: Refusal) -> Answer:
-        """What a refusal is told as."""
-        wait, allow = refusal.more.get("retry_after_s"), refusal.more.get("allow")
-        headers = b"" if wait is None else b"retry-after: %d\r\n" % max(1, round(wait))
-        if allow is not None:
-            headers += b"allow: %b\r\n" % allow.encode("ascii")
-        return cls.of(refusal.document(), refusal.status, headers)
-
-
-Reply = Callable[[Answer], None]
-Withdraw = Callable[[], None]
-Handler = Callable[[Request, Reply], Withdraw | None]
-"""Answers a request, now or later; what it gives back is called if the client is gone before."""
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+    length: int
 
 
 class Connections(set["Connection"]):
@@ -112,6 +72,7 @@ class Connections(set["Connection"]):
     Attributes:
         held: bytes of bodies that are kept.
         statuses: how many answers had which.
+        heads: those that were read and found good, by their bytes.
     """
 
     def __init__(
@@ -129,6 +90,7 @@ class Connections(set["Connection"]):
         self.most_held = most_held
         self.held = 0
         self.statuses: dict[int, int] = {}
+        self.heads: dict[bytes, _Head] = {}
 
 
 class Connection(asyncio.Protocol):
@@ -149,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._head = 0  # bytes of the head that is being read; -1: it is whole
         self._began = False
+        self._last: Request | None = None  # the only one that was whole in what came last
         self._body: list[bytes] = []
         self._size = 0
         self._seen = 0.0
@@ -161,6 +124,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._send = sender(self._transport)
         self._seen = monotonic_ns() / 1e9
         self._open.add(self)
         if len(self._open) > self._open.most:
@@ -180,6 +144,9 @@ class Connection(asyncio.Protocol):
             return
         self._arrived = monotonic_ns()
         self._seen = self._arrived / 1e9
+        between = self._request is None
+        if between and self._is_known(data):
+            return
         self._began = False
         try:
             self._parser.feed_data(data)
@@ -196,6 +163,37 @@ class Connection(asyncio.Protocol):
                 self._head += len(data)  # the parser keeps a line until it is whole, however long it is
                 if self._head > LARGEST_HEAD:
                     self._refuse(_head_too_large())
+            elif between and self._last is not None:
+                self._learn(data, self._last)
+        self._last = None  # its body is nobody's any more
+
+    def _is_known(self, data: bytes) -> bool:
+        """Take a request whose head was read before, if it is all that came; False: it is to be read."""
+        end = data.find(b"\r\n\r\n") + 4
+        head = self._open.heads.get(data[:end]) if end <= LARGEST_KNOWN else None
+        if head is None or len(data) != end + head.length or self._open.held + head.length > self._open.most_held:
+            self._last = None
+            return False
+        method, path, query, headers, length = head
+        self._open.held += length
+        asked = _Asked(self, True, False, length)
+        self._asked.append(asked)
+        if len(self._asked) >= MOST_PIPELINED:
+            self._pause()
+        self._handle(Request(self._arrived, method, path, query, headers, data[end:]), asked)
+        return True
+
+    def _learn(self, data: bytes, request: Request) -> None:
+        """Know a head again, if what came was it and the body that it announced, and nothing else."""
+        end = data.find(b"\r\n\r\n") + 4
+        if not request.keep or request.method == "HEAD" or end > LARGEST_KNOWN or _OWN_WAYS & request.headers.keys():
+            return
+        if len(data) == end + len(request.body):
+            if len(self._open.heads) >= MOST_KNOWN:
+                self._open.heads.clear()
+            self._open.heads[data[:end]] = _Head(
+                request.method, request.path, request.query, request.headers, len(request.body)
+            )
 
     def eof_received(self) -> bool:
         """Who sends no more has gone: nobody waits for what is still to come."""
@@ -262,6 +260,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
         assert request is not None
+        self._last = request if self._last is None and self._began else None
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         asked = _Asked(self, request.keep, request.method == "HEAD", self._size)
         self._body, self._size = [], 0  # what was kept of it is the request's now
@@ -335,7 +334,7 @@ class Connection(asyncio.Protocol):
     def _write(self, transport: asyncio.Transport, asked: _Asked) -> None:
         answer = asked.said
         assert answer is not None
-        size = sum(map(len, answer.parts))
+        size = sum([len(each) for each in answer.parts])
         statuses = self._open.statuses
         statuses[answer.status] = statuses.get(answer.status, 0) + 1
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
@@ -348,7 +347,7 @@ class Connection(asyncio.Protocol):
         if asked.is_head:
             transport.write(head)
         elif size < LARGEST_HEAD:
-            transport.write(b"".join((head, *answer.parts)))
+            self._send(b"".join((head, *answer.parts)))
         else:
             transport.writelines([head, *answer.parts])
 
@@ -435,7 +434,8 @@ class _Asked:
     def answer(self, answer: Answer) -> None:
         if self.said is None and not self.gone:
             self.said = answer
-            self.take(-self.held)
+            self.connection._open.held -= self.held
+            self.held = 0
             self.connection.flush()
 
     def take(self, size: int) -> None:
@@ -453,29 +453,3 @@ class _Asked:
 
 def _head_too_large() -> Refusal:
     return Refusal("too_large", f"the head of a request may have {LARGEST_HEAD} bytes")
-
-
-def decompressed(body: bytes, coding: str, largest: int, most: int | None = None) -> bytes | None:
-    """A body as it was before it was compressed; None: it has more than *most* bytes.
-
-    Raises:
-        Refusal: the coding is unknown, the body is damaged, or larger than *largest*.
-    """
-    if coding in ("", "identity"):
-        return body
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise Refusal("malformed", "content-encoding is neither gzip nor deflate")
-    bits = 31 if coding != "deflate" else (15 if body[:1] and body[0] & 0x0F == 8 else -15)
-    bound = largest if most is None else min(largest, most)
-    try:
-        unpacker = zlib.decompressobj(bits)
-        found = unpacker.decompress(body, bound + 1)
-    except zlib.error:
-        raise Refusal("malformed", f"the body is no {coding}") from None
-    if len(found) > bound:
-        if bound < largest:
-            return None
-        raise Refusal("too_large", f"a body may have {largest} bytes when it is decompressed")
-    if not unpacker.eof:
-        raise Refusal("malformed", f"the body is no whole {coding}")
-    return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from clx.serving.frames import FrameError, Message, Reader, frame
+from clx.serving.sending import sender
 
 Heed = Callable[[int, Message, memoryview], None]
 Lost = Callable[[int], None]
@@ -34,6 +35,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._write = sender(self._transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -49,7 +51,7 @@ class Link(asyncio.Protocol):
     def send(self, message: Message, parts: Sequence[bytes | memoryview] = ()) -> None:
         """Send a frame; to an end that is gone: nothing."""
         if self._transport is not None:
-            self._transport.writelines(frame(message, parts))
+            self._write(b"".join(frame(message, parts)))
 
     def close(self) -> None:
         """There is nothing more to say."""

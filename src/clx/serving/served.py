@@ -16,6 +16,10 @@ State = Literal["loading", "ready", "failed", "unloaded", "cold"]
 """``cold``: given up for the memory of others, or not loaded for want of it; loaded when it is asked for."""
 
 
+MOST_FITTING = 256
+"""Kinds of requests that are known to fit a model."""
+
+
 @dataclass(slots=True)
 class Count:
     """How often something was, and for how many nanoseconds in all."""
@@ -126,6 +130,7 @@ class Served:
     run_ns: int = 0
     key: str = ""
     numbers: Statistics = field(default_factory=Statistics)
+    _fitting: dict[tuple[Any, ...], tuple[dict[str, Spec], tuple[int, Hashable]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         source = self.digest[:16] or self.callable or self.below or self.path
@@ -151,6 +156,16 @@ class Served:
         Raises:
             Refusal: it has inputs that the model does not take.
         """
+        known = self._fitting.get(asked.inside) if asked.inside else None
+        if known is not None and known[0] is self.inputs:  # it is what was asked before
+            return known[1]
+        found = self._checked(asked)
+        if len(self._fitting) >= MOST_FITTING:
+            self._fitting.clear()
+        self._fitting[asked.inside] = self.inputs, found
+        return found
+
+    def _checked(self, asked: Inference) -> tuple[int, Hashable]:
         if len(asked.inputs) != len(self.inputs):
             raise self._inputs_differ(asked)
         shapes = []

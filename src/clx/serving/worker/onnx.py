@@ -146,7 +146,7 @@ def tensor_of(name: str, found: Any) -> Tensor:
         texts = [str(each).encode("utf-8", "surrogateescape") for each in found.reshape(-1)]
         data = b"".join(len(each).to_bytes(4, "little") + each for each in texts)
         return Tensor(name, "BYTES", found.shape, data)
-    datatype = _NAMES.get(found.dtype.newbyteorder("<") if found.dtype.itemsize > 1 else found.dtype)
+    datatype = _NAMES.get(found.dtype)
     if datatype is None:
         raise ModelError(f"output {name} has elements of {found.dtype}")
     return Tensor(name, datatype, found.shape, found.tobytes())
