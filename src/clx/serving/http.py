@@ -174,8 +174,7 @@ class Connection(asyncio.Protocol):
     def _is_known(self, data: bytes) -> bool:
         """Take a request whose head was read before, if it is all that came; False: it is to be read."""
         end = data.find(b"\r\n\r\n") + 4
-        known = end <= LARGEST_KNOWN and self._open.book is None  # a token is looked at each time
-        head = self._open.heads.get(data[:end]) if known else None
+        head = self._open.heads.get(data[:end]) if end <= LARGEST_KNOWN else None
         if head is None or len(data) != end + head.length or self._open.held + head.length > self._open.most_held:
             self._last = None
             return False
