@@ -33,8 +33,8 @@ demo: setup          ## build the example course and say which page to open
 	@echo "Try also a search for a model, by tasks and a workflow: cd $(CURDIR)/examples/routines && $(CURDIR)/$(BIN)/clx routines run search"
 	@echo "Or a pipeline of works, with the page: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/work/run.py"
 
-test: setup check    ## everything: lint, types, import rules, all tests
-	$(BIN)/python -m pytest
+test: setup check    ## everything: lint, types, import rules, all tests as parts, several at a time
+	$(BIN)/python -m tests.support.parts
 
 check:               ## lint, format, types, import rules
 	$(BIN)/ruff check .

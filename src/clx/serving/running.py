@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -111,8 +110,6 @@ class Server:
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
         self._controller.log = Telemetry(self._shelf.table, begun)
         ready(at)
-        gc.collect()
-        gc.freeze()  # what is there stays; nobody is to wait while it is looked through
         looking = loop.create_task(self._look())
         await self._ended.wait()
         looking.cancel()
