@@ -34,8 +34,8 @@ demo: setup          ## build the example course and say which page to open
 	@echo "Or a pipeline of works, with the page: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/work/run.py"
 	@echo "Or two models that answer by their deadlines, under load: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/serving/run.py"
 
-test: setup check    ## everything: lint, types, import rules, all tests
-	$(BIN)/python -m pytest
+test: setup check    ## everything: lint, types, import rules, all tests as parts, several at a time
+	$(BIN)/python -m tests.support.parts
 
 check:               ## lint, format, types, import rules
 	$(BIN)/ruff check .

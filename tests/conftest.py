@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,31 +12,12 @@ from hypothesis import HealthCheck, settings
 from tests.support.cgroup import group
 from tests.support.containers import client, engine, images
 from tests.support.postgresql import postgresql, server, shared_database, tables
+from tests.support.tiers import empty_tiers, tiers_of
 
 __all__ = ["client", "engine", "group", "images", "postgresql", "server", "shared_database", "tables"]
 
-TIERS = (
-    *(
-        "artifacts",
-        "cli",
-        "course",
-        "daily",
-        "db",
-        "docs",
-        "examples",
-        "faults",
-        "jobtypes",
-        "pipelines",
-        "expressions",
-        "remote",
-        "routines",
-        "server",
-        "settings",
-    ),
-    *("tools", "workers"),
-    "workers/executors/docker",
-)
-"""Directories below ``tests`` that must each run something when the whole suite runs with CLX_REQUIRE."""
+CONTAINERS = ("workers", "cli/test_workers.py")
+"""Directories and files below ``tests`` whose tests may use a container engine: those are one part of `make test`."""
 
 QUICK = (
     "artifacts",
@@ -170,7 +150,7 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 _ROOT = Path(__file__).parent
-_passed: Counter[str] = Counter()
+_passed: set[str] = set()
 
 
 @pytest.fixture(autouse=True)
@@ -184,11 +164,15 @@ def _own_user_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make unit` leaves out."""
+    """Mark what `make unit` leaves out, and what uses a container engine."""
     for item in items:
         if "images" in getattr(item, "fixturenames", ()):  # whoever asks first builds them all
             item.add_marker(pytest.mark.timeout(1200))
         path = item.path.relative_to(_ROOT)
+        if _asks_an_engine(item, path):
+            item.add_marker("docker")
+            if not is_below(path, CONTAINERS):
+                raise pytest.UsageError(f"{item.nodeid} uses a container engine: CONTAINERS in tests/conftest.py")
         if not is_below(path, QUICK) or is_below(path, SLOW) or _asks_a_server(item):
             item.add_marker("slow")
 
@@ -200,17 +184,24 @@ def _asks_a_server(item: pytest.Item) -> bool:
     return "postgresql" in chosen or "postgresql" in getattr(item, "fixturenames", ())
 
 
+def _asks_an_engine(item: pytest.Item, path: Path) -> bool:
+    """Whether a test looks into the container engine, where it may find what is its own only."""
+    call, asked = getattr(item, "callspec", None), getattr(item, "fixturenames", ())
+    is_inside = "scene" in asked and call is not None and call.params.get("mode") == "docker"
+    return is_inside or "engine" in asked or path.is_relative_to("workers/executors/docker")
+
+
 def is_below(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(place) for place in places)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Count what passed, by tier."""
+    """Note what passed."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.when == "call" and report.passed:
-        _passed.update(tier for tier in TIERS if item.path.is_relative_to(_ROOT / tier))
+        _passed.add(f"tests/{item.path.relative_to(_ROOT).as_posix()}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -218,7 +209,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     everything = session.config.args_source.name == "TESTPATHS" and not session.config.option.markexpr
     if not os.environ.get("CLX_REQUIRE") or not everything or exitstatus:
         return
-    empty = [tier for tier in TIERS if not _passed[tier]]
-    if empty:
+    if empty := empty_tiers(tiers_of(_ROOT), _passed):
         print(f"\nThese tiers ran no test: {', '.join(empty)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

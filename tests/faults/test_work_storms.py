@@ -30,10 +30,11 @@ from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable
 from clx.db.works.searching import Condition, Search
 
-_WORKS = 10_000 if os.environ.get("CLX_SOAK") else 2_000
-_EVERY = 300
+_SOAK = bool(os.environ.get("CLX_SOAK"))
+_WORKS = 10_000 if _SOAK else 1_000
+_EVERY = 300 if _SOAK else 100
 """Deposits and ends after which somebody is killed at the latest."""
-_LIMIT = 1800 if os.environ.get("CLX_SOAK") else 400
+_LIMIT = 3000 if _SOAK else 1000
 """Seconds after which a storm that has not ended has failed."""
 _CLIENTS = {"chime": "chime-frb-api-3.4.0", "core": "workflow-core-1.12.3"}
 
@@ -66,6 +67,7 @@ class Storm:
         self._running: list[subprocess.Popen[bytes] | None] = [None] * len(parts)
         self._environment = {**os.environ, "CLX_TOKEN": self.token, "HOME": str(folder)}
         self.kills: Counter[str] = Counter()
+        self._due: list[str] = []
 
     def _serve(self, port: int) -> ServerProcess:
         return ServerProcess(self.database, *self._options, token=self.token, port=port, folder=self.folder)
@@ -77,6 +79,8 @@ class Storm:
         workspace = self.folder / ".config" / "workflow" / "workspace.yml"
         workspace.parent.mkdir(parents=True)
         workspace.write_bytes(subprocess.run(asked, capture_output=True, check=True).stdout)
+        for name in _CLIENTS.values():
+            client(name)  # made where it is not there yet, which takes longer than anything that follows
 
     def keep(self, without: tuple[str, ...] = ()) -> None:
         """Start what does not run, but for what has done its part, and the roles that are left out."""
@@ -109,21 +113,30 @@ class Storm:
             time.sleep(0.1)
 
     def strike(self) -> None:
-        """Kill one of them, the server as often as all others together."""
-        if self._net is not None and random.random() < 0.2:
+        """Kill one of them: in turns of a random order the server as often as all others together, and the database."""
+        if not self._due:
+            self._due = ["server", "server", "other", "other", *(["database"] if self._net is not None else [])]
+            random.shuffle(self._due)
+        whom = self._due.pop()
+        if whom == "database" and self._net is not None:
             self._net.crash()
             self.kills["database"] += 1
-        elif random.random() < 0.5:
+        elif whom == "server":
             self.server.kill()
             self.kills["server"] += 1
             self.server = self._serve(self.server.port)
         else:
-            index = random.randrange(len(self.parts))
-            running = self._running[index]
-            if running is not None and running.poll() is None:
-                running.kill()
-                running.wait()
-                self.kills[self.parts[index].role] += 1
+            self._strike_another()
+
+    def _strike_another(self) -> None:
+        """Kill one that runs; of those whose role was struck least."""
+        running = [each for each in zip(self.parts, self._running, strict=True) if each[1] and each[1].poll() is None]
+        least = min(self.kills[part.role] for part, _ in running)
+        part, struck = random.choice([each for each in running if self.kills[each[0].role] == least])
+        assert struck is not None
+        struck.kill()
+        struck.wait()
+        self.kills[part.role] += 1
 
     def facts(self, kind: str) -> list[list[str]]:
         """All facts of a kind, whoever noted them."""

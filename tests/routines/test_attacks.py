@@ -247,10 +247,9 @@ def test_a_workflow_that_is_the_end_of_its_host_has_failed_in_the_end_and_the_ot
     assert [error["type"] for error in errors] == ["WorkerKilled", "WorkerKilled"]
 
 
+@pytest.mark.parametrize("queue", ["postgresql"], indirect=True)
 def test_a_workflow_is_not_told_that_the_database_was_away(staff: Staff, server: Server) -> None:
-    """It would take that for a failure of what it had called."""
-    if not is_served(staff):
-        pytest.skip("a file is not away")
+    """It would take that for a failure of what it had called. A file is not away."""
     staff.jobs, staff.database = {"lease": 5.0, "heartbeat": 0.5}, {"busy_timeout": 0.5}
     go = staff.folder / "go"
     staff.start(hosts=1, tasks=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -113,8 +112,6 @@ class Server:
         self._controller.log = Telemetry(self._shelf.table, begun)
         telling = Telling(self._shelf, self._api.watch, begun)
         ready(at)
-        gc.collect()
-        gc.freeze()  # what is there stays; nobody is to wait while it is looked through
         looking = loop.create_task(self._look(telling))
         await self._ended.wait()
         looking.cancel()
