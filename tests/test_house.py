@@ -161,7 +161,7 @@ UNTESTED = {
         (
             "a part of the server: held through its application by tests/server, quick too",
             (
-                "server.api.cas server.api.documents server.api.openapi server.api.operations server.api.routes "
+                "server.api.cas server.api.documents server.api.openapi server.api.operations "
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
@@ -174,10 +174,6 @@ UNTESTED = {
                 "platforms.offspring routines.worker routines.tasks.child routines.tasks.keeper "
                 "routines.tasks.parent routines.tasks.process"
             ),
-        ),
-        (
-            "listens on sockets: tests/server/test_protocol.py",
-            "server.protocol",
         ),
         (
             "starts and ends worker processes: tests/workers/supervision",

@@ -83,6 +83,7 @@ def test_a_call_is_one_request_with_all_headers(scripted: Callable[..., Scripted
         b"HTTP/1.0 200 OK\r\n\r\nok",
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
         b"HTTP/1.1 200\r\ncontent-length:2\r\nx-odd\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-long: " + b"y" * 5000 + b"\r\n\r\nok",
     ],
 )
 def test_a_body_is_read_as_its_headers_say(scripted: Callable[..., Scripted], answer: bytes) -> None:
@@ -95,6 +96,32 @@ def test_one_connection_serves_call_after_call(scripted: Callable[..., Scripted]
     wire = scripted([OK, b"HTTP/1.1 204 None\r\n\r\n", OK]).wire()
     assert [wire.call("POST", "/", b"{}", 10)[0] for _ in range(3)] == [200, 204, 200]
     wire.close()
+
+
+def test_an_answer_may_come_in_parts_and_be_long(scripted: Callable[..., Scripted]) -> None:
+    body = b"x" * 300_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
+    server = scripted([head + body, head, body[:10], body[10:]])
+    wire = server.wire()
+    assert wire.call("POST", "/", b"1", 10) == (200, body)
+    nudge = threading.Timer(0.2, wire._free[0].sendall, [b"2"])  # what the next part waits for
+    last = threading.Timer(0.4, wire._free[0].sendall, [b"3"])
+    for each in (nudge, last):
+        each.start()
+    assert wire.call("POST", "/", b"1", 10) == (200, body)
+    for each in (nudge, last):
+        each.join()
+    wire.close()
+
+
+def test_by_a_connection_that_said_more_than_it_was_asked_nothing_else_is_read(
+    scripted: Callable[..., Scripted],
+) -> None:
+    server = scripted([OK + b"HTTP/1.1 200 OK\r\n"], [OK])
+    wire = server.wire()
+    assert [wire.call("POST", "/", b"{}", 10) for _ in range(2)] == [(200, b"ok")] * 2
+    wire.close()
+    assert len(server.requests) == 2
 
 
 def test_one_that_was_closed_meanwhile_is_not_used_any_more(scripted: Callable[..., Scripted]) -> None:

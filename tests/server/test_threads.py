@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
 from clx.db.models import NewJob
+from clx.db.sqlite.driver import driver
 from clx.db.transaction import Transaction
 from clx.server.answers import Refusal
 from clx.server.threads import DatabaseThreads
@@ -21,12 +22,12 @@ from clx.server.threads import DatabaseThreads
 
 @contextmanager
 def locked(queue: Queue) -> Iterator[None]:
-    connection = queue.database.connection()
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+    with closing(driver.connect(str(queue.database.path), isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
 
 
 @pytest.fixture(params=["wal", "delete"])

@@ -7,6 +7,7 @@ them matter here.
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import threading
@@ -15,6 +16,8 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
+from typing import Any
 from urllib.parse import SplitResult
 
 from urllib3.util import wait_for_read
@@ -24,6 +27,10 @@ CONNECT_TIME = 10.0
 _MOST_KEPT = 16
 _PAUSES = (0.0, 0.1, 0.2)
 """Seconds before each attempt to reach a server: nothing was sent where nobody was."""
+_PART, _LARGE = 16 << 10, 1 << 20
+"""Bytes that are read at a time."""
+_SHORT, _MOST_KNOWN = 2048, 64
+"""Bytes of a head of an answer that is remembered, and how many are."""
 _MOST_HEADERS = 100
 _LONGEST_LINE = 65536
 _ASKED_TWICE = frozenset({"GET", "HEAD"})
@@ -76,6 +83,64 @@ class _Answer(http.client.HTTPResponse):
         raise http.client.HTTPException("an answer with too many headers")
 
 
+class _Begun(io.RawIOBase):
+    """A connection whose first bytes were read already, as :class:`http.client.HTTPResponse` wants it."""
+
+    def __init__(self, data: bytes, connection: socket.socket | None = None) -> None:
+        super().__init__()
+        self._data = data
+        self._connection = connection
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """It as a file."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        if self._data:
+            size = min(len(buffer), len(self._data))
+            buffer[:size], self._data = self._data[:size], self._data[size:]
+            return size
+        return 0 if self._connection is None else self._connection.recv_into(buffer)
+
+
+def _read(connection: socket.socket, method: str) -> tuple[int, bytes, bool]:
+    """An answer: its status, its body, and whether another may follow by this connection."""
+    data = connection.recv(_PART)
+    size = data.find(b"\r\n\r\n") + 4
+    plain = _plain(data[:size]) if 4 <= size <= _SHORT and method != "HEAD" else None
+    if plain is None:
+        with _Answer(_Begun(data, connection), method=method) as answer:  # type: ignore[arg-type]
+            answer.begin()
+            return answer.status, answer.read(), not answer.will_close
+    status, length = plain
+    parts, left = [data[size:]], length - (len(data) - size)
+    while left > 0:
+        part = connection.recv(max(_PART, min(left, _LARGE)))
+        if not part:
+            raise http.client.IncompleteRead(b"".join(parts), left)
+        parts.append(part)
+        left -= len(part)
+    return status, b"".join(parts)[:length], left == 0  # what comes beyond it nobody has asked for
+
+
+@lru_cache(_MOST_KNOWN)
+def _plain(head: bytes) -> tuple[int, int] | None:
+    """The status of an answer that begins so, and how long its body is; None where that is not said, or its end ends
+    the connection. Those of one server are nearly all the same.
+    """
+    try:
+        with _Answer(_Begun(head)) as answer:  # type: ignore[arg-type]
+            answer.begin()
+            return None if answer.length is None or answer.will_close else (answer.status, answer.length)
+    except http.client.HTTPException:
+        return None
+
+
 class Wire:
     """Connections to one server. Usable from several threads: each call takes a connection that is free.
 
@@ -122,16 +187,14 @@ class Wire:
         connection = self._take()
         is_kept = False
         try:
-            connection.settimeout(timeout)
+            if connection.gettimeout() != timeout:
+                connection.settimeout(timeout)
             connection.sendall(request)
-            with _Answer(connection, method=method) as answer:
-                answer.begin()
-                data = answer.read()
-                is_kept = not answer.will_close
+            status, data, is_kept = _read(connection, method)
         finally:
             if not is_kept or not self._keep(connection):
                 connection.close()
-        return answer.status, data
+        return status, data
 
     def _take(self) -> socket.socket:
         while True:

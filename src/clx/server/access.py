@@ -15,6 +15,7 @@ import hmac
 import logging
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
@@ -35,6 +36,8 @@ _LONG_PATIENCE = 5.0
 """The same for a call with a token that is not known."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
+_MOST_KNOWN = 256
+"""Sets of headers of which is remembered how they are read."""
 CSRF_HEADER = "x-csrf-token"
 ACCESS_HEADER = "x-access-token"
 """By which clients of Workflow show their token."""
@@ -77,6 +80,10 @@ class Caller(BaseUser):
         return self.name
 
 
+_ANYBODY_HERE = Caller("", "admin", "open")
+"""Who calls where no token is wanted."""
+
+
 class TokenBook:
     """The valid tokens, read from the table once a second at most.
 
@@ -89,6 +96,8 @@ class TokenBook:
         self._tokens = tokens
         self._threads = threads
         self._known: tuple[Token, ...] = ()
+        self._found: dict[str, Token] = {}  # of these, by their texts
+        self._noted: set[int] = set()  # of these, those whose use is noted behind them
         self._read_at = -1e9
         self._reading: asyncio.Task[None] | None = None
         self._asked_at = 0.0
@@ -106,10 +115,22 @@ class TokenBook:
             if not await self._refresh(FRESH / 10, _LONG_PATIENCE):
                 raise Refusal(503, "The tokens cannot be read now.", "Try again in 5 s.", retry_after="5")
             token = find(self._known, text)
-        if token is not None and (token.expires_at is None or token.expires_at > self._tokens.database.clock.now()):
-            self._note(token)
-            return token
-        return None
+        return self._taken(token)
+
+    def known(self, text: str) -> Token | None:
+        """The valid token with that text, where it is known without looking; None: :meth:`find` tells."""
+        if time.monotonic() - self._read_at >= FRESH:
+            return None
+        token = self._found.get(text) or find(self._known, text)
+        if token is not None:
+            self._found[text] = token
+        return self._taken(token)
+
+    def _taken(self, token: Token | None) -> Token | None:
+        if token is None or (token.expires_at is not None and token.expires_at <= self._tokens.database.clock.now()):
+            return None
+        self._note(token)
+        return token
 
     async def _refresh(self, age: float, patience: float) -> bool:
         """Read them unless that was done within *age* seconds; false where it was not done in time."""
@@ -127,14 +148,18 @@ class TokenBook:
     async def _read(self) -> None:
         try:
             self._known = await self._threads.read(self._tokens.valid)
+            self._found, self._noted = {}, set()
             self._read_at = time.monotonic()
         except (Refusal, ClxError) as error:
             log.warning("the tokens cannot be read: %s", error, extra={"action": "tokens_unread"})
 
     def _note(self, token: Token) -> None:
         """Note that it was used, behind the caller's back."""
-        if self._noting or (token.used_at or 0) > self._tokens.database.clock.now() - 3600_000:
+        if token.id in self._noted or self._noting:
             return
+        if (token.used_at or 0) > self._tokens.database.clock.now() - 3600_000:
+            return
+        self._noted.add(token.id)
         task = asyncio.create_task(self._write(token))
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
@@ -163,6 +188,28 @@ class Access(AuthenticationBackend):
         self.cookie = cookie
         self._hosts = hosts
         self._behind_proxy = behind_proxy
+        self._secret_in = lru_cache(_MOST_KNOWN)(self._secret_of)
+
+    def known(self, method: str, headers: tuple[tuple[bytes, bytes], ...]) -> Caller | None:
+        """Who calls, where nothing is wrong with that, and it is known without looking; None: :meth:`authenticate`
+        tells.
+
+        Args:
+            headers: all but the length of the body.
+        """
+        try:
+            text, by = self._secret_in(method, headers)
+        except Refusal:
+            return None
+        if self.book is None:
+            return _ANYBODY_HERE
+        token = self.book.known(text) if text and by != "cookie" else None
+        return None if token is None else Caller(token.name, token.role, by, text)
+
+    def _secret_of(self, method: str, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str]:
+        conn = HTTPConnection({"type": "http", "method": method, "path": "", "headers": headers})
+        self._check_origin(conn)
+        return _secret(conn, self.cookie)
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """Who calls; None for nobody who is known, where anybody may call.
@@ -185,7 +232,7 @@ class Access(AuthenticationBackend):
 
     async def _caller(self, conn: HTTPConnection) -> Caller:
         if self.book is None:
-            return Caller("", "admin", "open")
+            return _ANYBODY_HERE
         text, by = _secret(conn, self.cookie)
         if not text:
             raise nobody("A token is needed.")

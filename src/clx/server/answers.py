@@ -47,7 +47,14 @@ _PHRASES = {
 _ADVICE = "See /api/v1/openapi.json for what there is."
 
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+"""Headers of every answer that has none of its own for these."""
+encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class JSON(Response):
@@ -57,7 +64,7 @@ class JSON(Response):
 
     def render(self, content: Any) -> bytes:
         """*content* as JSON."""
-        return _encode(content)
+        return encode(content)
 
 
 class Refusal(Exception):

@@ -24,7 +24,7 @@ from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable
 from clx.errors import ClxError
 from clx.server.access import LOOPBACK_NAMES, Access, TokenBook
-from clx.server.answers import JSON, Refusal, answer_to, log
+from clx.server.answers import JSON, SECURITY, Refusal, answer_to, log
 from clx.server.api.interface import OPERATIONS
 from clx.server.api.operations import Operation
 from clx.server.api.routes import Api
@@ -32,6 +32,7 @@ from clx.server.artifacts import Artifacts
 from clx.server.guard import BodyGuard, RoleGuard
 from clx.server.mounts import Mount
 from clx.server.place import Place
+from clx.server.prompt import Prompt
 from clx.server.sweeping import Sweep
 from clx.server.threads import DatabaseThreads
 from clx.server.views.events import Events
@@ -47,13 +48,6 @@ from clx.server.wire.holder import Holder
 
 SWEEP = 1.0
 """Seconds between two looks for schedules that are due."""
-_SECURITY = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-"""Headers of every answer that has none of its own for these."""
 
 
 class Application(Starlette):
@@ -65,6 +59,9 @@ class Application(Starlette):
         sections: what the page consists of.
         patience: seconds that a call waits for the table.
         maintains: whether works are audited and moved on though nobody asks (``work.maintenance``).
+
+    Attributes:
+        prompt: what answers some calls before they come to it.
     """
 
     def __init__(
@@ -87,12 +84,15 @@ class Application(Starlette):
         self._events = Events(queue, self._threads)
         requests = Requests()
         self.api = Api(queue, self._threads, operations, self._events)
+        access = _access(queue, place, self._threads)
+        api = Mount("/api/v1", self.api.router, role="read")
+        self.prompt = Prompt(access, [(api, self.api.short)], requests, place.port)
         self.artifacts = Artifacts(ArtifactStore(queue.database.state.shared / "artifacts"))
         mounted = [
             *mounts,
             *self._wire(queue),
             Mount("/cas", self.artifacts, role="work", largest=None),
-            Mount("/api/v1", self.api.router, role="read"),
+            api,
         ]
         looks = [Middleware(RoleGuard, role="read")]
         self.renderer = Renderer(queue, sections)
@@ -111,7 +111,7 @@ class Application(Starlette):
                 *([Middleware(ports.Ports, main=place.port)] if place.workflow_ports else []),
                 Middleware(_Frame, requests=requests),
                 Middleware(ExceptionMiddleware, handlers={Exception: pages.refuse}),
-                Middleware(AuthenticationMiddleware, backend=_access(queue, place, self._threads)),
+                Middleware(AuthenticationMiddleware, backend=access),
             ],
             exception_handlers={HTTPException: _refuse},
             lifespan=_live,
@@ -192,7 +192,7 @@ async def _version(_request: Request) -> Response:
 
 
 class _Frame:
-    """ASGI middleware around all else: counts requests, and gives every answer the headers of :data:`_SECURITY`."""
+    """ASGI middleware around all else: counts requests, and gives every answer the headers of :data:`SECURITY`."""
 
     def __init__(self, app: ASGIApp, requests: Requests) -> None:
         self._app = app
@@ -210,7 +210,7 @@ class _Frame:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 there = {name for name, _ in headers}
-                message["headers"] = headers + [each for each in _SECURITY if each[0] not in there]
+                message["headers"] = headers + [each for each in SECURITY if each[0] not in there]
             await send(message)
 
         try:

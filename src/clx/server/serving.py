@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -110,8 +111,9 @@ def configured(served: Application, place: Place) -> uvicorn.Config:
     if place.certfile is not None:
         more["ssl_certfile"] = str(place.certfile)
         more["ssl_keyfile"] = str(place.keyfile) if place.keyfile else None
+    connections = cast("type[BoundedProtocol]", partial(BoundedProtocol, prompt=served.prompt))
     config = uvicorn.Config(
-        served, http=BoundedProtocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        served, http=connections, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=place.behind_proxy, forwarded_allow_ips="*" if place.behind_proxy else None,
         timeout_keep_alive=75, timeout_graceful_shutdown=_ENDS_IN, **more,
     )  # fmt: skip

@@ -60,23 +60,30 @@ class DatabaseThreads:
         Raises:
             Refusal: 503, as :meth:`read`.
         """
-        if is_short and not self._to_write and self._database.is_at_hand:
-            with suppress(DatabaseBusyError):  # nothing was done
-                return await self._write_here(body)
+        if is_short and (done := self.write_here(body)) is not None:
+            return done[0]
         self._to_write += 1
         try:
             return await self._run(self._writing, body, patience)
         finally:
             self._to_write -= 1
 
-    async def _write_here(self, body: Callable[[], T]) -> T:
-        with self._database.at_once():
-            value = body()
+    def write_here(self, body: Callable[[], T]) -> tuple[T] | None:
+        """What *body*, which is short, changes in the table, done in this thread; None, and nothing was done, where
+        somebody else writes.
+        """
+        if self._to_write or not self._database.is_at_hand:
+            return None
+        try:
+            with self._database.at_once():
+                value = body()
+        except DatabaseBusyError:
+            return None
         self._untidied += 1
         if self._untidied >= _TIDY_AFTER:
             self._untidied = 0
             self._writing.submit(self._tidy)
-        return value
+        return (value,)
 
     def _tidy(self) -> None:
         with suppress(ClxError):  # the log stays longer, that is all

@@ -32,11 +32,14 @@ def test_a_write_at_once_is_one(queue: Queue) -> None:
     assert [each.type for each in queue.search()] == ["t"]
 
 
-def test_where_another_writes_it_is_refused_without_waiting_and_without_distrust(queue: Queue) -> None:
+def test_where_another_writes_it_is_refused_without_waiting_and_without_distrust(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue.enqueue(NewJob("t"))
     database = queue.database
     assert isinstance(database, SqliteDatabase)
     before = database.connection().execute("PRAGMA busy_timeout").fetchone()
+    monkeypatch.setattr("clx.db.sqlite.driver.locked_by", lambda _: pytest.fail("it takes longer than to wait"))
     with closing(driver.connect(str(database.path), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()

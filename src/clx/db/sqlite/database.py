@@ -169,6 +169,8 @@ class SqliteDatabase(Hasty):
             self._local.held = held
             with self._lock:
                 self._connections.add(held)
+        if held.patience is not None and not self.is_in_haste:
+            self._take_time(held)
         return held
 
     def _new_connection(self) -> Held:
@@ -360,6 +362,8 @@ class SqliteDatabase(Hasty):
 
     def _translated(self, error: Any, *, reading: bool = False) -> DatabaseError:
         """Our error for a driver's; where the table takes nothing at the moment, nobody's silence says anything."""
+        if self.is_in_haste and error_name(error) in BUSY:  # to see who keeps it locked takes longer than to wait
+            return DatabaseBusyError(f"The database is locked just now: {self.path}.", "Call again, and wait.")
         found = translate(error, self.path, reading=reading)
         if isinstance(found, DatabaseBusyError | DatabaseFullError) and not self.is_in_haste:
             self.leases.distrust(math.inf)

@@ -24,16 +24,21 @@ class Hasty(Database):
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Within it this thread waits for nobody: what would have to raises DatabaseBusyError."""
-        connection = self._hold().connection
-        (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
-        connection.execute("PRAGMA busy_timeout = 0")
         self._local.is_in_haste = True
         try:
+            held = self._hold()
+            if held.patience is None:
+                (held.patience,) = held.connection.execute("PRAGMA busy_timeout").fetchone()
+                held.connection.execute("PRAGMA busy_timeout = 0")
             with self.waiting_until(lambda: True):
                 yield
-        finally:
+        finally:  # its connection is left as it is: this thread will mostly be in haste again
             self._local.is_in_haste = False
-            connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+    def _take_time(self, held: Held) -> None:
+        """Have a connection wait for others again."""
+        held.connection.execute(f"PRAGMA busy_timeout = {held.patience}")
+        held.patience = None
 
     @property
     def is_in_haste(self) -> bool:

@@ -47,6 +47,7 @@ class Held:
         file: which file it is on; None for one in memory.
         place: where its files are; None for one in memory.
         changes: rows it had changed when the size of the log was last looked at.
+        patience: milliseconds that it waits for others once its thread is not in haste any more; None: it waits.
     """
 
     def __init__(self, connection: Any, file: File | None) -> None:
@@ -56,6 +57,7 @@ class Held:
         self.file = file
         self.place: Place | None = None
         self.changes = 0
+        self.patience: int | None = None
         self._marks: list[marks.Mark | None] = []
         self._marked: list[File] = []
         self._pid = os.getpid()

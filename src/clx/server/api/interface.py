@@ -177,7 +177,7 @@ def _tokens(call: Call) -> doc.Tokens:
 JOBS = (
     Operation(
         "enqueue", "POST", "/jobs", "work", "Queue one job; it is in the table when this answers.", _enqueue,
-        doc.Enqueued, body=doc.OneJob, writes=True, status=201, errors=(_NOT_THERE, _TAKEN),
+        doc.Enqueued, body=doc.OneJob, writes=True, is_short=True, status=201, errors=(_NOT_THERE, _TAKEN),
     ),
     Operation(
         "enqueue_many", "POST", "/jobs/many", "work", "Queue many jobs in one transaction, all or none.",

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clx.db.jobs import Queue
 from clx.db.tokens import may
-from clx.server.answers import JSON, Refusal
+from clx.server.answers import JSON, Refusal, encode
 from clx.server.api.bodies import AT_ONCE, LARGEST_QUESTION, BodyMemory
 from clx.server.api.documents import MOST
 from clx.server.api.openapi import document
@@ -41,6 +41,7 @@ class Api:
         router: it as an ASGI application.
         takers: who waits for a work.
         memory: what the bodies of calls have.
+        short: method and path → what may be done in the step of the event loop that has read it.
     """
 
     def __init__(
@@ -55,16 +56,19 @@ class Api:
         places: dict[str, list[Operation]] = {}
         for each in operations:
             places.setdefault(each.path, []).append(each)
-        made = {path: _Place([_Endpoint(self, each) for each in there]) for path, there in places.items()}
+        made = {path: [Endpoint(self, each) for each in there] for path, there in places.items()}
+        self.short = {
+            (each.operation.method, path): each for path, there in made.items() for each in there if each.is_short
+        }
         self.router = _Paths(
-            {path: place for path, place in made.items() if "{id}" not in path},
+            {path: _Place(there) for path, there in made.items() if "{id}" not in path},
             Router(
                 [
                     Route("/events", events, methods=["GET"]),
                     Route("/openapi.json", self._openapi),
                     *(
-                        Route(path.replace("{id}", f"{{id:{ID}}}"), place)
-                        for path, place in made.items()
+                        Route(path.replace("{id}", f"{{id:{ID}}}"), _Place(there))
+                        for path, there in made.items()
                         if "{id}" in path
                     ),
                 ],
@@ -100,14 +104,52 @@ class Api:
             return await self._threads.read(run)
         return await self._threads.write(run, is_short=operation.is_short and len(body) <= FEW)
 
+    def run_here(self, operation: Operation, body: Any) -> tuple[Any] | None:
+        """Do it in this thread; None, and nothing was done, where that takes more than moments."""
+        call = Call(self._queue, body=body)
+        if operation.attended is None:
+            return self._threads.write_here(partial(operation.run, call))
+        asked = operation.attended(call)
+        if not asked.is_short:
+            return None
+        done = self._threads.write_here(partial(operation.run, call))
+        return None if done is None or (asked.seconds > 0 and asked.is_in_vain(done[0])) else done
 
-class _Endpoint:
-    """One operation, and what decodes its body."""
+
+class Endpoint:
+    """One operation, and what decodes its body.
+
+    Attributes:
+        is_short: whether :meth:`answer_here` may have an answer.
+    """
 
     def __init__(self, api: Api, operation: Operation) -> None:
         self._api = api
         self.operation = operation
         self._decoder = msgspec.json.Decoder(operation.body) if operation.body else None
+        self.is_short = "{id}" not in operation.path and operation.query is None and self._decoder is not None
+        self.is_short &= operation.is_short or operation.attended is not None
+
+    def answer_here(self, role: str, body: bytes) -> bytes | None:
+        """The answer to a body of at most :data:`FEW` bytes, as JSON, where it can be had in moments.
+
+        None, and nothing was done: :meth:`answer` has it, or tells why there is none.
+
+        Args:
+            role: its caller's.
+
+        Raises:
+            ClxError: what *operation* raises.
+        """
+        assert self._decoder is not None
+        if not may(role, self.operation.role):
+            return None
+        try:
+            asked = self._decoder.decode(body)
+        except (ValueError, RecursionError):
+            return None
+        done = self._api.run_here(self.operation, asked)
+        return None if done is None else encode(done[0])
 
     async def answer(self, request: Request) -> Response:
         """One request."""
@@ -150,7 +192,7 @@ class _Paths:
 class _Place:
     """What is at one path: an operation for each method."""
 
-    def __init__(self, endpoints: Sequence[_Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = {each.operation.method: each for each in endpoints}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
