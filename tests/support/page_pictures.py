@@ -18,6 +18,8 @@ def take(folder: Path) -> None:
             ("works", "/works", "light"),
             ("work", "/works/localised", "dark"),
             ("pipeline", f"/pipelines/{ids['pipeline']}", "light"),
+            ("models", "/models", "light"),
+            ("model", "/models/digits", "dark"),
         ):
             site.look(mode=mode, height=1100)
             site.open(address)

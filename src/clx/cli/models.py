@@ -156,13 +156,14 @@ def list_them(here: Here) -> Output:
             each.version,
             _STANDS.get(each.residence, each.residence),
             _state(each),
-            str(each.grown) if each.state == "ready" else "–",
+            size(each.grown if each.state == "ready" else 0),
             _source(each),
         )
         for each in found
         if each.chosen
     ]
-    words = table(("NAME", "VERSION", "WANTED", "STATE", "BYTES IN MEMORY", "FROM"), rows) if rows else "No models."
+    nothing = "No models are kept. Type: clx models add NAME model.onnx"
+    words = table(("NAME", "VERSION", "WANTED", "STATE", "MEMORY", "FROM"), rows) if rows else nothing
     return Output({"models": [_document(each) for each in found]}, [words])
 
 
@@ -195,12 +196,12 @@ def show(here: Here, name: str) -> Output:
             _state(each) if each.chosen else "–",
             str(each.largest or "as it says"),
             f"{each.default_timeout} µs" if each.default_timeout else "none",
-            str(each.grown or "–"),
+            size(each.grown),
             _source(each),
         )
         for each in found
     ]
-    headings = ("VERSION", "SERVED", "STATE", "LARGEST BATCH", "TIMEOUT", "BYTES IN MEMORY", "FROM")
+    headings = ("VERSION", "SERVED", "STATE", "LARGEST BATCH", "TIMEOUT", "MEMORY", "FROM")
     return Output({"name": name, "versions": [_document(each) for each in found]}, [table(headings, rows)])
 
 
@@ -313,4 +314,11 @@ def _state(row: ModelRow) -> str:
 
 
 def _source(row: ModelRow) -> str:
-    return row.callable or f"{row.digest[:12]} ({row.size} bytes)"
+    return row.callable or f"{row.digest[:12]} ({size(row.size)})"
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them; a dash for none."""
+    if not count:
+        return "–"
+    return f"{count / 2**20:.1f} MiB" if count >= 1 << 20 else f"{count / 1024:.1f} KiB"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from clx.cli import serve_bench
-from clx.cli.models import stands
+from clx.cli.models import size, stands
 from clx.cli.options import about_database, verbose_option
-from clx.cli.output import Output, format_option
+from clx.cli.output import Output, format_option, table
 from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import ssl
 
     from clx.db.database import Database
-    from clx.db.serving.models import ModelRow
+    from clx.db.serving.figures import Watched
     from clx.db.serving.table import ServingTable
     from clx.db.tokens import TokenTable
     from clx.serving.remote import Address
@@ -56,6 +56,8 @@ or a package is missing.
 _NEEDED = ("onnxruntime", "httptools", "numpy")
 _HERE = ("127.0.0.1", "::1", "localhost")
 _SHORTEST_TOKEN = 16
+_MOST = 1000
+"""Models that `clx serve status` shows."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -313,6 +315,7 @@ def status(here: Here) -> Output:
       clx serve status
       clx serve status --format json
     """
+    from clx.db.serving.figures import FiguresTable
     from clx.db.serving.table import ServingTable
 
     database = here.look()
@@ -320,22 +323,16 @@ def status(here: Here) -> Output:
         return Output({"running": False, "models": []}, [here.nobody])
     with database:
         served = _server(ServingTable(database))
-        found = ServingTable(database).chosen()
-    models = [
-        {
-            "name": each.name,
-            "version": each.version,
-            "state": stands(each),
-            "reason": each.reason,
-            "bytes_in_memory": each.grown if each.state == "ready" else 0,
-        }
-        for each in found
-    ]
+        found, more = FiguresTable(database).page(limit=_MOST)
+    models = [_model(each) for each in found]
     if served is None:
-        return Output({"running": False, "models": models}, ["Nothing is served. Type: clx serve"])
-    lines = [f"Serving at http://{served['address']} (process {served['pid']} of {served['host']})."]
-    lines += [f"{each.name}, version {each.version}: {_standing(each)}" for each in found]
-    return Output({"running": True, **served, "models": models}, [visible_line(each) for each in lines])
+        kept = sum(each.row is not None and each.row.residence != "unloaded" for each in found)
+        words = f"Nothing is served; {kept} model(s) would be." if kept else "Nothing is served."
+        return Output({"running": False, "models": models}, [f"{words} Type: clx serve"])
+    lines = [visible_line(f"Serving at http://{served['address']} (process {served['pid']} of {served['host']}).")]
+    lines.append(_table(models) if models else "There are no models. Type: clx models add NAME model.onnx")
+    lines += [f"Only the first {_MOST} are shown."] if more else []
+    return Output({"running": True, **served, "models": models}, lines)
 
 
 @command.command("stop")
@@ -361,28 +358,66 @@ def stop(here: Here) -> Output:
     with database:
         served = _server(ServingTable(database))
     if served is None:
-        return Output({"stopped": None}, ["Nothing is served."])
+        return Output({"stopped": None}, ["Nothing is served: there is nothing to stop."])
     try:
         system.send_signal(served["pid"], signal.SIGTERM)
     except OSError as error:
         raise UsageError(f"Process {served['pid']} cannot be told: {error.strerror}.", "Ask who started it.") from None
-    return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends."])
+    return Output({"stopped": served["pid"]}, [f"Process {served['pid']} ends, once what it has accepted is answered."])
 
 
-def _standing(row: ModelRow) -> str:
-    if row.state == "ready" and row.grown:
-        return f"ready, {row.grown} bytes in memory"
-    return row.reason if stands(row) == "cold" else f"{row.state} {row.reason}".rstrip()
+def _model(watched: Watched) -> dict[str, Any]:
+    """A model for programs: as its server said last, else as the table has it."""
+    from clx.db.serving.models import COLD
+
+    row, said = watched.row, watched.figures
+    if said is None:
+        state, reason = ("unloaded", "") if row is None else (stands(row), row.reason)
+    else:
+        state, reason = said.state, str(said.detail.get("reason") or (COLD if said.state == "cold" else ""))
+    numbers = ("success", "refused", "missed", "failed", "p50_ns", "p99_ns", "p999_ns")
+    return {
+        "name": watched.name,
+        "version": said.version if said is not None else row.version if row is not None else "",
+        "state": state,
+        "reason": reason,
+        "bytes_in_memory": said.bytes if said is not None and state == "ready" else 0,
+        **{each: 0 if said is None else getattr(said, each) for each in numbers},
+    }
 
 
-def _server(table: ServingTable) -> dict[str, Any] | None:
+def _stand(state: str, reason: str) -> str:
+    if not reason or reason.startswith(state):  # the reason of a cold one says that it is
+        return reason or state
+    return f"{state}: {reason}"
+
+
+def _table(models: Sequence[dict[str, Any]]) -> str:
+    headings = ("NAME", "VERSION", "RESULTS", "REFUSED", "LATE", "P50 MS", "P99 MS", "MEMORY", "STATE")
+    return table(
+        headings,
+        [
+            (
+                each["name"],
+                each["version"],
+                *(str(each[name]) for name in ("success", "refused", "missed")),
+                *(f"{each[name] / 1e6:.2f}" if each[name] else "–" for name in ("p50_ns", "p99_ns")),
+                size(each["bytes_in_memory"]),
+                _stand(each["state"], each["reason"]),
+            )
+            for each in models
+        ],
+    )
+
+
+def _server(kept: ServingTable) -> dict[str, Any] | None:
     """Who serves, as it said itself; None where it is gone, or cannot be judged from here."""
     import json
 
     from clx.db.identity import is_gone, is_ours_to_judge
 
     try:
-        said = json.loads(table.setting("server") or "{}")
+        said = json.loads(kept.setting("server") or "{}")
         found: dict[str, Any] = {"address": str(said["address"]), "host": str(said["host"]), "pid": int(said["pid"])}
         identity = str(said["identity"])
     except (ValueError, KeyError, TypeError):
@@ -414,15 +449,15 @@ def export(here: Here, kind: Literal["requests", "actions"], as_: str, output: P
     if as_ == "parquet" and output is None:
         raise UsageError("Parquet is nothing for a terminal.", "Give --output FILE.")
     with here.require(here.look()) as database:
-        table = ServingTable(database)
+        kept = ServingTable(database)
         if output is None:
-            for line in as_tsv(table, kind):
+            for line in as_tsv(kept, kind):
                 echo(line)
         elif as_ == "parquet":
-            as_parquet(table, kind, output)
+            as_parquet(kept, kind, output)
         else:
             with output.open("w", encoding="utf-8") as stream:
-                stream.writelines(f"{line}\n" for line in as_tsv(table, kind))
+                stream.writelines(f"{line}\n" for line in as_tsv(kept, kind))
 
 
 command.add_command(serve_bench.command)

@@ -99,16 +99,20 @@ class Api:
         elif path == "/v2/models/stats":
             _require(request, "GET")
             reply(Answer.of({"model_stats": [self._statistics(each) for each in self._catalogue]}))
-        elif path == "/metrics":
-            _require(request, "GET")
-            self._tasks.begin(self._metrics(reply))
         elif path == "/v2/repository/index":
             _require(request, "POST")
             reply(Answer.of(self._index(request)))
         elif path.startswith("/v2/repository/models/"):
             self._repository(request, parts, reply)
         else:
+            self._besides(request, path, reply)
+
+    def _besides(self, request: Request, path: str, reply: Reply) -> None:
+        """What is not of the protocol."""
+        if path != "/metrics":
             raise _no_such_path(request)
+        _require(request, "GET")
+        self._tasks.begin(self._metrics(reply))
 
     # -- a model --------------------------------------------------------------------------------------
 

@@ -254,10 +254,10 @@ def tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
         count = numbers.fail if is_refused else numbers.success
         count.count += 1
         count.ns += now - ticket.arrived
-        if ticket.log is not None:
-            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
         if not is_refused:
             numbers.latest.append(now - ticket.arrived)
+        if ticket.log is not None:
+            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
         result(what)
 
 

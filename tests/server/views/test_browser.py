@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 from tests.support.pages import Reader, png, reader
+from tests.support.served_models import fill_models
 
 from clx.db.calls.models import Call
 from clx.db.jobs import Queue
 from clx.db.models import Failure, NewJob, Success
 from clx.db.pipelines.models import ConfigDefinition, PipelineDefinition, StepDefinition
 from clx.db.schedules.models import Schedule
+from clx.db.serving.figures import FiguresTable
+from clx.db.serving.table import ServingTable
 from clx.db.tokens import TokenTable
 from clx.db.workers import register_this_process
 from clx.db.works.withdrawing import Asked
@@ -124,6 +127,7 @@ def site(started: tuple[Path, str], tmp_path: Path) -> Iterator[Site]:
 
 def fill(queue: Queue) -> dict[str, Any]:
     """Something of everything, as it is on a working day."""
+    fill_models(queue)
     register_this_process(queue.database, "render")
     queue.enqueue_many([NewJob("render", {"file": f"scan-{n}.h5", "scale": n}) for n in range(12)])
     jobs = queue.claim(["render"], 9)
@@ -333,6 +337,7 @@ def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
         "/", "/jobs", f"/jobs/{ids['failed']}", f"/jobs/{ids['running']}", "/workflows", f"/workflows/{ids['flow']}",
         "/works", "/works?store=buckets&tag=night", "/works/localised", "/pipelines", f"/pipelines/{ids['pipeline']}",
         "/schedules", "/schedules/one?name=nightly", "/workers", "/builds", f"/builds/{ids['batch']}",
+        "/models", "/models/digits",
     )  # fmt: skip
     for mode in ("light", "dark"):
         site.look(mode=mode)
@@ -357,7 +362,7 @@ def test_a_page_breaks_no_rule_of_its_policy(site: Site) -> None:
     site.enter("admin")
     said: list[str] = []
     for address in ("/", "/jobs", f"/workflows/{ids['flow']}", f"/jobs/{ids['failed']}",
-                    f"/pipelines/{ids['pipeline']}", "/works/localised"):  # fmt: skip
+                    f"/pipelines/{ids['pipeline']}", "/models", "/works/localised"):  # fmt: skip
         site.browser.call(
             "Page.addScriptToEvaluateOnNewDocument",
             source="window.broken = []; document.addEventListener('securitypolicyviolation',"
@@ -412,3 +417,23 @@ def test_works_are_found_chosen_and_removed_by_keys(site: Site) -> None:
     until(lambda: site.js("document.getElementById('ask').open"))
     site.js("document.getElementById('ask-yes').click(); 0")
     until(lambda: site.js("location.pathname + location.search") == "/works")
+
+
+def test_a_model_is_unloaded_by_its_page_which_is_live(site: Site) -> None:
+    fill_models(site.queue)
+    site.enter("admin")
+    for key in ("g", "m"):
+        site.browser.press(key)
+    until(lambda: site.js("location.pathname") == "/models")
+    site.open("/models/ranking")
+    site.js("[...document.querySelectorAll('main button')].find(b => b.textContent === 'Unload').click(); 0")
+    until(lambda: site.js("document.getElementById('ask').open"))
+    site.js("document.getElementById('ask-yes').click(); 0")
+    until(lambda: site.js("[...document.querySelectorAll('main button')].some(b => b.textContent === 'Load')"))
+    (row,) = ServingTable(site.queue.database).versions("ranking")
+    assert row.residence == "unloaded"
+    told = FiguresTable(site.queue.database).one("ranking")
+    assert told is not None
+    assert told.figures is not None
+    FiguresTable(site.queue.database).tell([told.figures._replace(success=4321)])
+    until(lambda: "4\u202f321" in site.text())

@@ -13,6 +13,7 @@ from clx.errors import LostRunError, UnknownJobError
 from clx.server.answers import Refusal
 from clx.server.api import documents as doc
 from clx.server.api.documents import told
+from clx.server.api.models import MODELS
 from clx.server.api.operations import Call, Operation
 from clx.server.api.pipelines import PIPELINES
 from clx.server.api.upkeep import UPKEEP
@@ -255,5 +256,5 @@ OTHERS = (
     Operation("batch", "GET", "/batches/{id}", "read", "One batch.", _batch, doc.BatchDocument, errors=(_NOT_THERE,)),
     Operation("tokens", "GET", "/tokens", "admin", "Tokens, without their texts.", _tokens, doc.Tokens),
 )
-OPERATIONS = (*JOBS, *WORKERS, *WORKS, *PIPELINES, *OTHERS, *UPKEEP)
+OPERATIONS = (*JOBS, *WORKERS, *WORKS, *PIPELINES, *OTHERS, *UPKEEP, *MODELS)
 """Every operation, as the document lists them."""

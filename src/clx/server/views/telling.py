@@ -60,6 +60,14 @@ def length(ms: Any) -> str:
     return f"{seconds} s"
 
 
+def brief(ns: Any) -> str:
+    """A length of time, nanoseconds: ``0.42 ms``, ``12.3 ms``, ``3.4 s``; a dash where there is none."""
+    if not isinstance(ns, int | float) or ns <= 0:
+        return "–"
+    ms = ns / 1e6
+    return f"{ms:.2f} ms" if ms < 10 else f"{ms:.1f} ms" if ms < 100 else length(ms)
+
+
 def number(value: Any) -> str:
     """A number with spaces between thousands, none of which breaks a line."""
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
@@ -109,7 +117,7 @@ def in_path(text: Any) -> str:
 
 
 FILTERS = {
-    "moment": moment, "machine_time": machine_time, "length": length, "number": number, "size": size,
+    "moment": moment, "machine_time": machine_time, "length": length, "brief": brief, "number": number, "size": size,
     "as_json": as_json, "in_short": in_short, "in_path": in_path, "work_address": work_address,
     "milliseconds": milliseconds, "type_address": type_address,
 }  # fmt: skip
