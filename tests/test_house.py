@@ -165,7 +165,7 @@ UNTESTED = {
                 "server.api.takers server.api.waiters server.api.work_documents server.api.works server.guard "
                 "server.serving server.views.jobs server.views.live server.views.logs server.views.overview "
                 "server.views.works server.views.work_filter "
-                "server.views.metrics server.views.pipelines server.giving server.api.pipelines"
+                "server.views.pipelines server.giving server.api.pipelines"
             ),
         ),
         (
