@@ -1,13 +1,20 @@
-"""Models of ONNX, run by onnxruntime on one thread each."""
+"""Models of ONNX, run by onnxruntime on one thread each.
+
+From 1.29 on onnxruntime tells its makers, over the network, how it is used, and notes an id of the machine for that,
+unless a variable is set before it is imported. Whoever wants that sets ``ORT_DISABLE_TELEMETRY=0``.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from math import prod
 from typing import Any, Final
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from clx.serving.frames import Spec
