@@ -34,7 +34,7 @@ _SOAK = bool(os.environ.get("CLX_SOAK"))
 _BADLY = {"failed", "cancelled"}
 _TYPES = ("t", "u")
 _LIMITS = ("one", "two")
-_EXAMPLES = {"memory": 300, "wal": 30, "delete": 15, "postgresql": 15}
+_EXAMPLES = {"memory": 200, "wal": 30, "delete": 15, "postgresql": 15}
 """A table for each: one in memory is made and changed at once, elsewhere each step is some commits."""
 
 
@@ -418,6 +418,7 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Q
     return lambda: Queue.open(where % next(numbers) if "%" in where else where)
 
 
+@pytest.mark.timeout(900)  # some ten thousand steps, each looked through
 def test_queue_and_model_agree(
     open_empty: Callable[[], Queue], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

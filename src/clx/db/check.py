@@ -6,6 +6,7 @@ Each rule is one query that finds the rows that break it; a healthy table answer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from clx.db.database import Database
@@ -95,11 +96,16 @@ def _odd_rows(connection: Any) -> dict[str, list[str]]:
     """Rows that no queue would write: what is odd → each row with the value."""
     found: dict[str, list[str]] = {}
     for table in tables():
-        reader = Reader.of(table, json=True)
+        reader = _reader(table)
         for row in rows_of(connection, table):
             for column, why in reader.judge(row).items():
                 found.setdefault(f"what cannot be in {table}.{column}", []).append(f"{_name(table, row)} {why}")
     return found
+
+
+@cache
+def _reader(table: str) -> Reader:
+    return Reader.of(table, json=True)
 
 
 def _broken_checks(connection: Any) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support.scene import is_alive
 
+from clx.jobtypes.notebook.execution import server
 from clx.jobtypes.notebook.execution.pool import KernelPool
 from clx.jobtypes.notebook.execution.results import CellFailedError
 
@@ -22,6 +23,7 @@ PATIENCE = 10.0
 WORKER = """
 import sys
 from pathlib import Path
+from clx.jobtypes.notebook.execution import server
 from clx.jobtypes.notebook.execution.pool import KernelPool
 pool = KernelPool()
 cells = sys.argv[2:]
@@ -79,6 +81,20 @@ def test_a_killed_worker_leaves_nothing(busy: tuple[subprocess.Popen[str], list[
     process.kill()
     assert gone(pids)
     assert wait_for(lambda: not files.exists(), PATIENCE)
+
+
+def test_what_other_namespaces_of_processes_have_is_left_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container or another machine that shares the directory numbers its processes otherwise."""
+    monkeypatch.setattr(server, "_base", lambda: tmp_path)
+    nobody = 4_000_000  # above what Linux gives
+    monkeypatch.setattr(server, "_namespace", lambda: "b")
+    for name in (f"clx-k-{nobody}-a-x", f"clx-k-{nobody}-b-x", f"clx-k-{os.getpid()}-b-x"):
+        (tmp_path / name).mkdir()
+    made = server._short_directory()
+    left = {each.name for each in tmp_path.iterdir()} - {made.name}
+    assert left == {f"clx-k-{nobody}-a-x", f"clx-k-{os.getpid()}-b-x"}
 
 
 def test_an_interrupted_worker_leaves_nothing(busy: tuple[subprocess.Popen[str], list[int], Path]) -> None:

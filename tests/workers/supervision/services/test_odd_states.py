@@ -54,11 +54,19 @@ def remove_database(scene: Scene) -> None:
 def stop_while_they_live(scene: Scene, supervisor: int, *options: str) -> str:
     """What ``stop-services`` says; the *supervisor*, frozen, goes on once that command has found it alive."""
     stopping = scene.begin("stop-services", *options)
-    until(lambda: '"grace":null' not in (scene.state / "worker-state.json").read_text().replace(" ", ""))
+    until(lambda: '"grace":null' not in _state_text(scene).replace(" ", ""))
     scene.kill(supervisor, signal.SIGCONT)
     said, _ = stopping.communicate(timeout=PATIENCE)
     assert stopping.returncode == 0, said
     return said
+
+
+def _state_text(scene: Scene) -> str:
+    """The state file; empty once it is gone."""
+    try:
+        return (scene.state / "worker-state.json").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def assert_stopped(scene: Scene, pids: list[int]) -> None:

@@ -263,7 +263,7 @@ class KernelParent:
 def _base() -> Path:
     """Where private directories are made: so that their paths leave room for socket names."""
     base = tempfile.gettempdir()
-    if len(os.fsencode(base)) > _LONGEST_DIRECTORY - 20:
+    if len(os.fsencode(base)) > _LONGEST_DIRECTORY - 28:
         base = "/tmp"  # noqa: S108 (mkdtemp makes private directories in it)
     return Path(base)
 
@@ -272,22 +272,30 @@ def _short_directory() -> Path:
     """A private directory for one parent."""
     base = _base()
     _remove_orphans(base)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=base))
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{_namespace()}-", dir=base))
 
 
 def remove_directories() -> None:
     """Remove the directories of all parents that this process ever started."""
-    for path in _base().glob(f"{_PREFIX}{os.getpid()}-*"):
+    for path in _base().glob(f"{_PREFIX}{os.getpid()}-{_namespace()}-*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_orphans(base: Path) -> None:
     """Remove what workers left that were killed together with their parents of kernels."""
-    for path in base.glob(f"{_PREFIX}*"):
+    for path in base.glob(f"{_PREFIX}*-{_namespace()}-*"):  # others number their processes otherwise
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and path.stat().st_uid == system.user_id() and not _is_running(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _namespace() -> str:
+    """What tells processes that number each other alike from those that share no more than this directory."""
+    try:
+        return f"{os.stat('/proc/self/ns/pid').st_ino & 0xFFFFFF:x}"  # noqa: PTH116  (the link's target)
+    except OSError:
+        return "0"
 
 
 def _is_running(pid: int) -> bool:
