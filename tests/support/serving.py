@@ -37,7 +37,7 @@ def listening(queue: Queue, *, host: str = "127.0.0.1", **options: Any) -> Itera
     with bound(place) as listener:
         place = replace(place, port=listener.getsockname()[1])
         served = Application(queue, place, **options)
-        server = Server(configured(served, place), served)
+        server = Server(configured(served, place, served.prompt), served.stop)
         thread = threading.Thread(target=server.run, args=([listener],), name="server")
         thread.start()
         try:

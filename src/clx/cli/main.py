@@ -42,6 +42,7 @@ COMMANDS = {
     "results": ("clx.cli.buckets:results", "Works that have ended, by pipeline; lock them."),
     "pipelines": ("clx.cli.pipelines", "Deploy and look after files of steps that are done stage by stage."),
     "daily": ("clx.cli.daily", "Run the flow of a day, over machines, into a lake."),
+    "staging": ("clx.cli.staging", "Hand files of a day from machine to machine over HTTP."),
     "schedules": ("clx.cli.schedules", "Queue jobs at times, exactly once each."),
     "limits": ("clx.cli.limits", "Bound how many jobs of one name run at a time."),
     "trust": ("clx.cli.trust", "Let a project's settings reach outside of it."),

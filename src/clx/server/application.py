@@ -109,7 +109,7 @@ class Application(Starlette):
             ],
             middleware=[
                 *([Middleware(ports.Ports, main=place.port)] if place.workflow_ports else []),
-                Middleware(_Frame, requests=requests),
+                Middleware(Frame, requests=requests),
                 Middleware(ExceptionMiddleware, handlers={Exception: pages.refuse}),
                 Middleware(AuthenticationMiddleware, backend=access),
             ],
@@ -191,7 +191,7 @@ async def _version(_request: Request) -> Response:
     return JSON({"version": __version__})
 
 
-class _Frame:
+class Frame:
     """ASGI middleware around all else: counts requests, and gives every answer the headers of :data:`SECURITY`."""
 
     def __init__(self, app: ASGIApp, requests: Requests) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from clx.db.database import Database
 from clx.db.jobs import Queue
@@ -25,6 +26,7 @@ from clx.regular import read_regular
 from clx.server.application import Application
 from clx.server.mounts import Mount
 from clx.server.place import Place, url_of
+from clx.server.prompt import Prompt
 from clx.server.protocol import BoundedProtocol
 from clx.server.views.sections import Section
 from clx.server.views.standard import SECTIONS
@@ -40,13 +42,13 @@ _ENDS_IN = 5
 class Server(uvicorn.Server):
     """uvicorn, which ends streams when it ends, and is done then, whichever signal asked for it."""
 
-    def __init__(self, config: uvicorn.Config, served: Application) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._served = served
+        self._stop = stop
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order: streams would otherwise be waited for."""
-        self._served.stop()
+        self._stop()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -84,7 +86,7 @@ def serve(
         port = listener.getsockname()[1]
         place = replace(place, port=port)
         served = Application(Queue(database), place, mounts=mounts, sections=sections, maintains=maintains)
-        server = Server(configured(served, place), served)
+        server = Server(configured(served, place, served.prompt), served.stop)
         if as_service:
             threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
         for line in _announced(database, place, as_service=as_service):
@@ -105,13 +107,18 @@ def _end_with_parent(server: Server) -> None:
     server.should_exit = True
 
 
-def configured(served: Application, place: Place) -> uvicorn.Config:
+def configured(served: ASGIApp, place: Place, prompt: Prompt | None = None) -> uvicorn.Config:
+    """How uvicorn serves *served*: bounded connections, no log of requests, TLS where *place* has a certificate.
+
+    Raises:
+        UsageError: the certificate cannot be used.
+    """
     # what others send wrongly is told to them; a line for each would let whoever reaches the port fill the disk
     more: dict[str, Any] = {"log_level": "error"}
     if place.certfile is not None:
         more["ssl_certfile"] = str(place.certfile)
         more["ssl_keyfile"] = str(place.keyfile) if place.keyfile else None
-    connections = cast("type[BoundedProtocol]", partial(BoundedProtocol, prompt=served.prompt))
+    connections = cast("type[BoundedProtocol]", partial(BoundedProtocol, prompt=prompt))
     config = uvicorn.Config(
         served, http=connections, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=place.behind_proxy, forwarded_allow_ips="*" if place.behind_proxy else None,
