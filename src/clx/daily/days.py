@@ -49,7 +49,7 @@ def days_of(database: Database, flow: str) -> list[DayRow]:
     for job in Queue(database).search(type=f"workflow:{flow}", limit=_MOST):
         day = _day(job)
         if day is not None and (day not in found or found[day].job < job.id):
-            found[day] = _row(day, job)
+            found[day] = row_of(day, job)
     return [found[day] for day in sorted(found, reverse=True)]
 
 
@@ -65,7 +65,8 @@ def _day(job: Job) -> str | None:
     return day if isinstance(day, str) else None
 
 
-def _row(day: str, job: Job) -> DayRow:
+def row_of(day: str, job: Job) -> DayRow:
+    """A day as its run *job* has it."""
     value = job.result.get("value") if isinstance(job.result, dict) else None
     value = value if isinstance(value, dict) else {}
     missing, errors = value.get("missing") or {}, value.get("errors") or {}
