@@ -57,7 +57,10 @@ QUICK = (
     "course/pages/test_page_text.py",
     "course/pages/test_course_index.py",
     "course/pages/test_server.py",
-    *(f"daily/test_{name}.py" for name in ("checks", "code", "day", "days", "flow", "lake", "lineage", "why")),
+    *(
+        f"daily/test_{name}.py"
+        for name in ("backfill", "checks", "code", "day", "days", "flow", "lake", "lineage", "settling", "why")
+    ),
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clx.cli import daily_backfill, daily_look, daily_new, daily_run
+from clx.cli import daily_backfill, daily_check, daily_look, daily_new, daily_run
 
 
 @click.group("daily")
@@ -23,5 +23,12 @@ def command() -> None:
     """
 
 
-for each in (daily_new.new, daily_run.run, daily_backfill.backfill, daily_look.status, daily_look.why):
+for each in (
+    daily_new.new,
+    daily_run.run,
+    daily_backfill.backfill,
+    daily_look.status,
+    daily_look.why,
+    daily_check.check,
+):
     command.add_command(each)
