@@ -61,6 +61,7 @@ QUICK = (
         f"daily/test_{name}.py"
         for name in ("backfill", "checks", "code", "day", "days", "flow", "lake", "lineage", "settling", "why")
     ),
+    "daily/temporal/test_plan.py",
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @format_option
 @verbose_option()
 def check(here: Here, flow: Flow, repair: bool) -> Output:
-    """Say what a flow is, and whether its lake and its days are as they should be.
+    """Say what a flow is, and what of its lake and days is amiss.
 
     Every file of the lakes that the flow's file names is compared with what was published; --repair lays out the
     folders of days that differ anew, and files there that nobody has published go. A flow with by="09:00" is late when
