@@ -59,8 +59,12 @@ QUICK = (
     "course/pages/test_server.py",
     *(
         f"daily/test_{name}.py"
-        for name in ("checks", "code", "day", "days", "flow", "lake", "lineage", "staged_kinds", "staging", "why")
+        for name in (
+            *("backfill", "checks", "code", "day", "days", "flow", "lake", "lineage", "settling"),
+            *("staged_kinds", "staging", "why"),
+        )
     ),
+    "daily/temporal/test_plan.py",
     "db",
     "docs/test_development.py",
     "cli/test_displays.py",

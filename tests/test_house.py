@@ -35,7 +35,8 @@ UNTESTED = {
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
                 "cli.work_wait cli.pipelines cli.pipelines_show "
                 "cli.pipelines_change cli.pipelines_work "
-                "cli.daily_look cli.daily_options cli.daily_run cli.staging "
+                "cli.daily_backfill cli.daily_check cli.daily_look cli.daily_options cli.daily_run cli.daily_work "
+                "cli.staging "
             ),
         ),
         (
@@ -53,6 +54,10 @@ UNTESTED = {
         (
             "flows on workers: held by tests/cli/test_daily.py, which starts them",
             "daily.registering",
+        ),
+        (
+            "days on Temporal: held by tests/daily/temporal/test_engine.py, which starts its server and workers",
+            "daily.temporal.client daily.temporal.interpreter daily.temporal.worker",
         ),
         (
             "processes that do works: held by tests/work/running/test_runner.py, which starts them",

@@ -89,6 +89,21 @@ def test_the_same_in_one_process(lab: Path) -> None:
     assert (lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet").exists()
 
 
+def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
+    run(lab, "--local")
+    told = json.loads(clx(lab, "daily", "check", "--format", "json").stdout)
+    assert [each["name"] for each in told["steps"]] == ["arrive", "prepare", "infer", "silver", "gold"]
+    assert (told["lakes"][0]["days"], told["lakes"][0]["differs"], told["late"]) == (9, [], None)
+    gold = lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet"
+    whole = gold.read_bytes()
+    gold.write_bytes(b"other")
+    assert "day.parquet has other bytes" in clx(lab, "daily", "check", code=1).stdout
+    assert "laid out anew" in clx(lab, "daily", "check", "--repair").stdout
+    assert gold.read_bytes() == whole
+    replace(lab, 'at="06:00"', 'by="00:00"')
+    assert "LATE: " in clx(lab, "daily", "check", code=1).stdout
+
+
 def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")

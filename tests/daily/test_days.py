@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clx import NewJob, Queue
-from clx.daily.days import days_of
+from clx.daily import Flow, Step
+from clx.daily.days import DayRow, Late, days_of, late
 
 
 @pytest.fixture
@@ -47,3 +49,30 @@ def test_why_a_day_failed(queue: Queue) -> None:
     ran(queue, "2026-11-27", error={"type": "ValueError", "message": "bad"})
     (found,) = days_of(queue.database, "lab")
     assert (found.state, found.said) == ("failed", "ValueError: bad")
+
+
+def test_a_day_is_late_when_its_time_is_over_in_its_zone() -> None:
+    flow = Flow("fresh", [Step("one", lambda: 1)], zone="Europe/Berlin", by="09:00")
+
+    def at(hour: int, minute: int, *days: tuple[str, str]) -> Late | None:
+        found = [DayRow(day, state, 1, None, {}, {}) for day, state in days]
+        return late(flow, found, datetime(2026, 11, 27, hour, minute, tzinfo=UTC))
+
+    assert at(7, 59) is None  # never run before
+    assert at(8, 0) == ("2026-11-27", "")
+    assert at(8, 0, ("2026-11-27", "running")) == ("2026-11-27", "running")
+    assert at(8, 0, ("2026-11-27", "partial"), ("2026-11-26", "failed")) is None
+    assert at(7, 59, ("2026-11-26", "done")) is None
+    assert at(7, 59, ("2026-11-27", "done"), ("2026-11-25", "done")) == ("2026-11-26", "")
+    assert at(23, 30, ("2026-11-27", "done")) is None  # the 28th there, whose time is not over
+    flow.by = None
+    assert at(23, 0) is None
+
+
+def test_the_night_that_the_clock_is_set_back() -> None:
+    """02:30 comes twice; the first one counts."""
+    flow = Flow("night", [Step("one", lambda: 1)], zone="Europe/Berlin", by="02:30")
+    found = [DayRow("2026-10-24", "done", 1, None, {}, {})]
+    assert late(flow, found, datetime(2026, 10, 25, 0, 29, tzinfo=UTC)) is None
+    assert late(flow, found, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)) == ("2026-10-25", "")
+    assert late(flow, found, datetime(2026, 10, 25, 1, 10, tzinfo=UTC)) == ("2026-10-25", "")

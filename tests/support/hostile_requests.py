@@ -135,7 +135,9 @@ def _compressed(dice: Random) -> Hostile:
         ]
     )
     coding = dice.choice(["gzip", "deflate", "br", "gzip, gzip", "x" * 1000, "GZIP", "identity"])
-    return Hostile("compressed", request(packed, f"Content-Encoding: {coding}"), MALFORMED | {200, 503})  # too many bombs at once
+    return Hostile(
+        "compressed", request(packed, f"Content-Encoding: {coding}"), MALFORMED | {200, 503}
+    )  # too many bombs at once
 
 
 BOMB = gzip.compress(bytes(20 << 20), 9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clx.cli import daily_look, daily_new, daily_run
+from clx.cli import daily_backfill, daily_check, daily_look, daily_new, daily_run, daily_work
 
 
 @click.group("daily")
@@ -23,5 +23,8 @@ def command() -> None:
     """
 
 
-for each in (daily_new.new, daily_run.run, daily_look.status, daily_look.why):
+for each in (
+    daily_new.new, daily_run.run, daily_backfill.backfill, daily_work.work, daily_look.status, daily_look.why,
+    daily_check.check,
+):  # fmt: skip
     command.add_command(each)

@@ -90,4 +90,6 @@ def _published(made: Made, indent: str) -> Iterator[str]:
     by = f" by {made.flow}.{made.step}, code {made.code}" if made.flow else ", outside of a flow"
     yield visible_line(f"{indent}{said}: {made.rows} rows, {made.at}{by}{f', on {made.host}' if made.host else ''}")
     if not made.is_whole:
-        yield visible_line(f"{indent}  NOT what was published: its bytes differ. Lay it out anew: clx daily check")
+        yield visible_line(
+            f"{indent}  NOT what was published: its bytes differ. Lay it out anew: clx daily check --repair"
+        )

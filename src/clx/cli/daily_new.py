@@ -22,7 +22,7 @@ modules = ["flow"]
 @click.argument("directory", type=click.Path(path_type=Path))
 @verbose_option(logs=False)
 def new(directory: Path) -> None:
-    """Make a flow with sample data in DIRECTORY that runs, to start from.
+    """Make a flow with sample data in DIRECTORY, to start from.
 
     DIRECTORY must not exist yet, or be empty.
 

@@ -82,6 +82,6 @@ def flow_in(file: Path, name: str | None) -> Flow:
 
 def today(flow: Flow) -> date:
     """The day it is in the zone of *flow*."""
-    from zoneinfo import ZoneInfo
+    from clx.db.schedules.cron import zone_of
 
-    return datetime.now(UTC).astimezone(ZoneInfo(flow.zone)).date()
+    return datetime.now(UTC).astimezone(zone_of(flow.zone)).date()

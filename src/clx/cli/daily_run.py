@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.daily_options import Day, flow_argument, today
+from clx.cli.daily_work import engine_options, run_on_temporal, told
 from clx.cli.options import verbose_option
-from clx.cli.output import Output, duration, format_option
+from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.routine_options import result_alone
+from clx.errors import UsageError
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
@@ -23,29 +25,48 @@ if TYPE_CHECKING:
 @click.option("--date", "day", type=Day(), metavar="DAY", help="The day, as 2026-11-27. [default: today, in its zone]")
 @click.option("--workers", "count", type=click.IntRange(1, 256), metavar="N", help="Processes for steps.")
 @click.option("--local", is_flag=True, help="In this process; results are kept all the same.")
+@engine_options
 @format_option
 @verbose_option(passed=True)
-def run(here: Here, flow: Flow, day: date | None, count: int | None, local: bool, verbose: bool) -> Output:
+def run(
+    here: Here,
+    flow: Flow,
+    server: tuple[str, str] | None,
+    day: date | None,
+    count: int | None,
+    local: bool,
+    verbose: bool,
+) -> Output:
     """Run the flow for a day.
 
     What has not changed since it last ran is not done again. Workers are started for it, and end with it, unless some
     of this table have the flow already. While somebody runs the same day, this run joins that one.
+
+    With --engine temporal the day is a workflow of a Temporal server, and `clx daily work --engine temporal` does its
+    steps.
 
     \b
     Examples:
       clx daily run lab/flow.py
       clx daily run lab/flow.py --date 2026-11-27
       clx daily run lab/flow.py --date 2026-11-27 --format json
+      clx daily run lab/flow.py --engine temporal --address temporal.lab:7233
 
     \b
     Exit codes: 0 the day is done, also where a fan-out lacks items and has enough others; 1 a step failed;
-    2 usage or settings error, or the flow cannot be imported; 3 workers do not start; 130 Ctrl-C.
+    2 usage or settings error, or the flow cannot be imported; 3 workers do not start; 4 no Temporal
+    server answers; 130 Ctrl-C.
     """
     from clx.cli.routines_run import Runner
     from clx.daily.registering import day_of
     from clx.routines.registry import known
 
     day = day or today(flow)
+    if server is not None:
+        if local or count:
+            raise UsageError("--local and --workers are of the engine of CLX.", "Leave them out.")
+        with result_alone(), open_or_make(here.resolved, here.path) as database:
+            return run_on_temporal(here, database, flow, day, server)
     with (
         result_alone(),
         closing(day_of(flow.name)(day)) as call,
@@ -64,6 +85,4 @@ def run(here: Here, flow: Flow, day: date | None, count: int | None, local: bool
         found = (runner.local(call) if local else runner.waited(call)).document
     result = found["result"]
     document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}
-    lacks = [f"{step} lacks {', '.join(map(str, items))}" for step, items in result["missing"].items()]
-    said = f"{flow.name} of {day} is done ({duration(found['seconds'])})" + "".join(f"; {each}" for each in lacks) + "."
-    return Output(document, [said], [f"{step}: {why}" for step, why in result["errors"].items()])
+    return told(document)

@@ -185,7 +185,15 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # Python's own end would put back what kills
     gc.freeze()  # all of it ends with the process: to look for garbage first would take a tenth of a short command
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    if "temporalio.bridge" in sys.modules:  # its threads abort a Python that ends (temporalio/sdk-python#300)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _complete() -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _LOOKS = 0.15
 """Seconds between two looks at the tree of a run, at least."""
+_LOOKS_FOR_OTHERS = 1.0
+"""Seconds between two looks whether others still serve the table."""
 _ENDS_IN = 5.0
 """Seconds in which what was cancelled may end before the workers do."""
 _workers = click.option(
@@ -120,8 +123,8 @@ class Runner:
 
         self._here = here
         self._database = database
-        self._queue: Queue = Queue(database)
-        self._files = files_of(here, database)
+        self.queue: Queue = Queue(database)
+        self.files = files_of(here, database)
         self._routine = routine
         self._routines = routines
         self._modules = modules
@@ -136,12 +139,12 @@ class Runner:
 
         began = time.monotonic()
         try:
-            with lifecycle(self._queue):
+            with lifecycle(self.queue):
                 value = call.result()
         except RoutineError as error:
             self._tell(error)
             raise
-        told = json.loads(result_text(call.routine, value, self._files))
+        told = json.loads(result_text(call.routine, value, self.files))
         return self._output(call.routine, told, None, time.monotonic() - began, cached=False)
 
     def detached(self, call: Call[Any]) -> Output:
@@ -151,7 +154,7 @@ class Runner:
             fact = f"Nothing to run: a result of {call.routine.id} is kept. The same without --detach prints it."
             return Output({"job": None, "cached": True}, [], [visible_line(fact)])
         waits = "No worker has it at the moment. To start some, type: clx routines work"
-        return Output({"job": asked.job, "cached": False}, [str(asked.job)], [] if self._is_served() else [waits])
+        return Output({"job": asked.job, "cached": False}, [str(asked.job)], [] if self.is_served() else [waits])
 
     def waited(self, call: Call[Any]) -> Output:
         """Run it on workers."""
@@ -168,21 +171,19 @@ class Runner:
             except ArtifactMissingError:
                 if asked.job is not None:
                     raise
-                self._queue.calls.forget(call.routine.id, asked.key)  # its artifact was pruned: made again
+                self.queue.calls.forget(call.routine.id, asked.key)  # its artifact was pruned: made again
 
     def _ask(self, call: Call[Any]) -> Asked:
         from clx.routines.asked import Asked
-        from clx.workers.pools import artifacts_pool
 
-        pool = artifacts_pool(self._database.path, self._here.resolved.settings)
-        return Asked(self._queue, call, self._files, pool)
+        return Asked(self.queue, call, self.files, self.pool)
 
     def _output(
         self, routine: Routine[..., Any], result: Any, job: int | None, seconds: float, *, cached: bool
     ) -> Output:
         from clx.routines.readable import plain
 
-        value = plain(result.get("value") if isinstance(result, dict) else result, self._files)
+        value = plain(result.get("value") if isinstance(result, dict) else result, self.files)
         document = {"job": job, "routine": routine.id, "cached": cached, "seconds": round(seconds, 3), "result": value}
         return Output(document, [json.dumps(value, ensure_ascii=False)])
 
@@ -194,7 +195,7 @@ class Runner:
         try:
             from clx.cli.routine_display import make
 
-            with make() as display, self._workers(display.note) as tend:
+            with make() as display, self.workers(display.note) as tend:
                 try:
                     job = self._watched(asked.job, display, tend)
                 except BaseException:
@@ -216,9 +217,9 @@ class Runner:
         pause = 0.0
         while True:
             tend()
-            (job,) = self._queue.wait([job_id], timeout=pause)
+            (job,) = self.queue.wait([job_id], timeout=pause)
             began = time.monotonic()
-            display.show(tree_of(self._queue, job))
+            display.show(tree_of(self.queue, job))
             if not job.is_live:
                 return job
             pause = max(_LOOKS, 10 * (time.monotonic() - began))  # large trees take long to read
@@ -229,28 +230,34 @@ class Runner:
         with contextlib.suppress(ClxError):
             if not asked.leave():
                 return
-            (job,) = self._queue.get_many([asked.job])
+            (job,) = self.queue.get_many([asked.job])
             if job.is_live and not job.cancel_requested:
                 echo(f"Job {job.id} goes on: somebody else waits for it.", err=True)
                 return
             end = time.monotonic() + _ENDS_IN
             while job.is_live and time.monotonic() < end:
                 tend()
-                (job,) = self._queue.wait([asked.job], timeout=0.1)
+                (job,) = self.queue.wait([asked.job], timeout=0.1)
             echo(f"Job {job.id} {'is being' if job.is_live else 'was'} cancelled, with what it called.", err=True)
 
     @contextlib.contextmanager
-    def _workers(self, note: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-        """What is called now and then to keep the workers of this command up; others serve the table already."""
-        if self._is_served():
-            yield _nothing
-            return
-        # what is called by others may be any routine; a task calls none
-        alone = [self._routine] if self._routine.is_task else self._routines.values()
-        count = self._count or (1 if self._routine.is_task else None)
-        group = group_of(self._here, self._database, note, self._modules, count, alone, path=self._path)
+    def workers(self, note: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+        """What is called now and then to keep the workers of this command up.
+
+        There are none while others serve the table; where those have ended, it starts its own.
+        """
+        group: RestartingGroup | None = None
+        looked_at = -math.inf
 
         def tend() -> None:
+            nonlocal group, looked_at
+            if group is None:
+                if time.monotonic() - looked_at < _LOOKS_FOR_OTHERS:
+                    return
+                looked_at = time.monotonic()
+                if self.is_served():
+                    return
+                group = self._group(note)
             group.tend()
             group.reconcile()
             for fact, next_step in group.given_up.values():
@@ -259,16 +266,31 @@ class Runner:
         try:
             yield tend
         finally:
-            group.stop(grace=self._here.resolved.settings.workers.grace_period, reason="clx routines run ended")
+            if group is not None:
+                group.stop(grace=self._here.resolved.settings.workers.grace_period, reason="clx routines run ended")
 
-    def _is_served(self) -> bool:
+    def _group(self, note: Callable[[str], None]) -> RestartingGroup:
+        # what is called by others may be any routine; a task calls none
+        alone = [self._routine] if self._routine.is_task else self._routines.values()
+        count = self._count or (1 if self._routine.is_task else None)
+        return group_of(self._here, self._database, note, self._modules, count, alone, path=self._path)
+
+    @property
+    def pool(self) -> str:
+        """Whose workers take what this command asks for."""
+        from clx.workers.pools import artifacts_pool
+
+        return artifacts_pool(self._database.path, self._here.resolved.settings)
+
+    def is_served(self) -> bool:
         """Whether workers live that have every routine which is defined here."""
         from clx.db.workers import WorkerTable
 
         if self._count is not None:
             return False
         workers = WorkerTable(self._database)
-        served = {id_ for row in workers.list(live=True) for id_ in workers.routines(row.id)}
+        # the row of one that was killed stays live until somebody strikes it off
+        served = {id_ for row in workers.list(live=True) if not row.is_gone() for id_ in workers.routines(row.id)}
         return ({self._routine.id} if self._routine.is_task else self._routines.keys()) <= served
 
     def _tell(self, error: RoutineError) -> None:

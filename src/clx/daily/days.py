@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clx.db.jobs import Queue
 
 if TYPE_CHECKING:
+    from clx.daily.flow import Flow
     from clx.db.database import Database
     from clx.db.models import Job
 
@@ -49,8 +52,37 @@ def days_of(database: Database, flow: str) -> list[DayRow]:
     for job in Queue(database).search(type=f"workflow:{flow}", limit=_MOST):
         day = _day(job)
         if day is not None and (day not in found or found[day].job < job.id):
-            found[day] = _row(day, job)
+            found[day] = row_of(day, job)
     return [found[day] for day in sorted(found, reverse=True)]
+
+
+class Late(NamedTuple):
+    """A day that should be done and is not: its state, empty where it has never run."""
+
+    day: str
+    state: str
+
+
+def late(flow: Flow, found: Sequence[DayRow], now: datetime) -> Late | None:
+    """The newest day of *flow* whose time (``by``) is over at *now* (with a zone other than the flow's), if it is late.
+
+    Where that is yesterday, and the flow has never run for a day as early, it did not exist then, and is not late.
+
+    Args:
+        found: the days that there are.
+    """
+    from clx.db.schedules.cron import zone_of
+
+    if flow.by is None:
+        return None
+    zone = zone_of(flow.zone)
+    today = now.astimezone(zone).date()
+    is_over = now >= datetime.combine(today, time.fromisoformat(flow.by), zone)
+    day = (today if is_over else today - timedelta(days=1)).isoformat()
+    if not is_over and all(each.day > day for each in found):
+        return None
+    state = next((each.state for each in found if each.day == day), "")
+    return None if state in {"done", "partial"} else Late(day, state)
 
 
 def _day(job: Job) -> str | None:
@@ -65,7 +97,8 @@ def _day(job: Job) -> str | None:
     return day if isinstance(day, str) else None
 
 
-def _row(day: str, job: Job) -> DayRow:
+def row_of(day: str, job: Job) -> DayRow:
+    """A day as its run *job* has it."""
     value = job.result.get("value") if isinstance(job.result, dict) else None
     value = value if isinstance(value, dict) else {}
     missing, errors = value.get("missing") or {}, value.get("errors") or {}

@@ -147,8 +147,9 @@ class Flow:
         name: unique among the flows of a table.
         steps: in any order; those that need nothing of each other run side by side.
         zone: whose days they are.
-        at: ``"06:00"``, when each day's run is due by that zone's clock, for the day before; None: nothing is due by
-            itself.
+        at: ``"06:00"``, when each day's run is due, on that day by that zone's clock; None: nothing is due by itself.
+        by: ``"09:00"``, when each day must be done, on that day by that zone's clock: ``clx daily check`` tells of one
+            that is not; None: it does not matter.
         catch_up: what a table that nobody worked on runs afterwards: ``all`` in order, ``last``, ``none``.
 
     Raises:
@@ -156,11 +157,18 @@ class Flow:
     """
 
     def __init__(
-        self, name: str, steps: Sequence[Step], *, zone: str = "UTC", at: str | None = None, catch_up: CatchUp = "all"
+        self,
+        name: str,
+        steps: Sequence[Step],
+        *,
+        zone: str = "UTC",
+        at: str | None = None,
+        by: str | None = None,
+        catch_up: CatchUp = "all",
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise UsageError(f"No flow can be called {name!r}.", "Begin with a letter; go on with a-z 0-9 _ -.")
-        self.name, self.zone, self.at, self.catch_up = name, zone, at, catch_up
+        self.name, self.zone, self.at, self.by, self.catch_up = name, zone, at, by, catch_up
         self.steps = {each.name: each for each in steps}
         if len(self.steps) < len(steps):
             names = [each.name for each in steps]
@@ -169,8 +177,9 @@ class Flow:
         if not steps:
             raise UsageError(f"The flow {name} has no steps.", "Give it one: Step(NAME, function).")
         self._check_references()
-        if at is not None and not _AT.fullmatch(at):
-            raise UsageError(f"{at!r} is no time of a day.", 'Write it as "06:00".')
+        for time in (at, by):
+            if time is not None and not (isinstance(time, str) and _AT.fullmatch(time)):
+                raise UsageError(f"{time!r} is no time of a day.", 'Write it as "06:00".')
         self.order = self._in_order()
         from clx.daily.registering import register
 

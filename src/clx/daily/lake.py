@@ -168,17 +168,21 @@ class Lake:
         of = made_of(self._place[0], step.flow, inputs)
         return made._replace(flow=step.flow, step=step.step, code=step.code, inputs=inputs, made_of=json.dumps(of))
 
-    def settle(self, dataset: str, day: date | str) -> Path:
+    def settle(self, dataset: str, day: date | str, *, anew: bool = False) -> Path:
         """Lay out a day's folder as its newest version says, unless it is; returns the folder.
+
+        Args:
+            anew: also where it says that it is, for its files may have been changed since.
 
         Raises:
             UsageError: nothing of that day was published.
+            ArtifactError, OutputError: its bytes are gone, or the folder cannot be written.
         """
         row = self._newest(dataset, day)
         folder = self.path(dataset, day)
         with self._alone():
             row = self._newest(dataset, day)  # who was before us may have published more
-            if _laid_out(folder) != (row.version, row.files):
+            if anew or laid_out(folder) != (row.version, row.files):
                 self._lay_out(row, folder)
         return folder
 
@@ -196,7 +200,7 @@ class Lake:
             _take_place(new, folder)
         except OSError as error:
             raise OutputError(
-                f"{folder} cannot be written: {error.strerror}.", "Mend that; then type: clx daily check"
+                f"{folder} cannot be written: {error.strerror}.", "Mend that; then type: clx daily check --repair"
             ) from error
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -305,7 +309,7 @@ def _described(row: VersionRow) -> dict[str, Any]:
     }
 
 
-def _laid_out(folder: Path) -> tuple[int, str] | None:
+def laid_out(folder: Path) -> tuple[int, str] | None:
     """Which version lies in a folder: number and files; None: none that is known."""
     try:
         found = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))

@@ -96,6 +96,15 @@ def day_of(name: str) -> Callable[..., Any]:
     Raises:
         UsageError: there is none.
     """
+    return workflow_of(name)
+
+
+def workflow_of(name: str) -> Routine[..., Any]:
+    """The same as a routine.
+
+    Raises:
+        UsageError: there is none.
+    """
     found = registry.known().get(f"workflow:{name}")
     if found is None:
         raise UsageError(f"There is no flow {name!r}.", f"There are: {', '.join(_flows) or 'none'}.")

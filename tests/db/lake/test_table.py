@@ -40,6 +40,13 @@ def test_days_are_listed_in_order(table: LakeTable) -> None:
     assert len(table.list("lake", "gold/a")) == 3
 
 
+def test_the_newest_of_every_day(table: LakeTable) -> None:
+    for row in (ROW, ROW._replace(missing='["3"]'), ROW._replace(dataset="bronze/b"), ROW._replace(lake="other")):
+        table.publish(row)
+    assert [(each.dataset, each.version) for each in table.newest("lake")] == [("bronze/b", 1), ("gold/a", 2)]
+    assert table.newest("none") == []
+
+
 def test_the_files_of_every_version_stay_in_the_store(table: LakeTable) -> None:
     table.publish(ROW)
     assert any("d" * 64 in each for each in named_text(table.database))

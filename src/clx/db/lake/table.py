@@ -56,6 +56,8 @@ _SELECT = f"SELECT {', '.join(_FIELDS)} FROM lake_versions"
 _NEWEST = f"{_SELECT} WHERE lake = :lake AND dataset = :dataset AND day = :day ORDER BY version DESC LIMIT 1"
 _ONE = f"{_SELECT} WHERE lake = :lake AND dataset = :dataset AND day = :day AND version = :version"
 _ALL = f"{_SELECT} WHERE lake = :lake AND dataset = :dataset AND day >= :first AND day <= :last ORDER BY day, version"
+_LAST = "SELECT MAX(version) FROM lake_versions w WHERE w.lake = v.lake AND w.dataset = v.dataset AND w.day = v.day"
+_EVERY = f"{_SELECT} v WHERE lake = :lake AND version = ({_LAST}) ORDER BY dataset, day"
 _ENTER = f"INSERT INTO lake_versions ({', '.join(_FIELDS)}) VALUES ({', '.join(f':{each}' for each in _FIELDS)})"
 
 
@@ -105,3 +107,7 @@ class LakeTable:
         """All versions of a dataset for the days from *first* to *last*, both included, oldest first."""
         where = {"lake": lake, "dataset": dataset, "first": first, "last": last}
         return [_row(each) for each in self.database.read(_ALL, where)]
+
+    def newest(self, lake: str) -> Sequence[VersionRow]:
+        """The newest version of every day of a lake, by dataset and day."""
+        return [_row(each) for each in self.database.read(_EVERY, {"lake": lake})]

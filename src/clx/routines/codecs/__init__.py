@@ -80,12 +80,17 @@ def _without_artifacts(value: Any, hint: Any, path: str, files: Files | None) ->
 def _with_artifacts(value: Any, path: str, files: Files | None) -> str:
     try:
         text = text_of(value, files)
-        return text if len(text) <= LARGE else _as_artifact(text, files)
+        return text if len(text) <= LARGE else artifact_of(text, files)
     except Refusal as refusal:
         raise refusal.error(path) from refusal.__cause__
 
 
-def _as_artifact(text: str, files: Files | None) -> str:
+def artifact_of(text: str, files: Files | None) -> str:
+    """Canonical *text* as an artifact: what stands in its place.
+
+    Raises:
+        Refusal: it is longer than any value is.
+    """
     data = text.encode()
     if len(data) > LARGEST:
         fact = f"{len(data) >> 20:,} MiB of text."

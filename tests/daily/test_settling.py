@@ -1,0 +1,72 @@
+"""What differs between a lake's folders and what was published, and that it can be mended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from shutil import rmtree
+
+import pyarrow as pa
+import pytest
+
+from clx.daily import Lake
+from clx.daily.settling import differences, published, repaired
+
+DAY = date(2026, 11, 27)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    with Lake(tmp_path / "lake", database=tmp_path / "jobs.db") as found:
+        yield found
+
+
+def _other_version(folder: Path) -> None:
+    told = json.loads((folder / "_schema.json").read_text())
+    (folder / "_schema.json").write_text(json.dumps({**told, "version": 7}))
+
+
+def _one_bit(folder: Path) -> None:
+    found = bytearray((folder / "x.parquet").read_bytes())
+    found[9] ^= 1
+    (folder / "x.parquet").write_bytes(found)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (rmtree, "there is no folder"),
+        (lambda folder: (folder / "_schema.json").unlink(), "nothing says which version"),
+        (_other_version, "version 7 lies there"),
+        (_one_bit, "x.parquet has other bytes"),
+        (lambda folder: (folder / "x.parquet").unlink(), "x.parquet is not there"),
+        (lambda folder: (folder / "more.parquet").write_bytes(b""), "more.parquet was not published"),
+    ],
+)
+def test_what_differs_is_told_and_laid_out_anew(lake: Lake, spoil: Callable[[Path], None], why: str) -> None:
+    lake.publish("gold/a", DAY, {"x": pa.table({"n": [1]})})
+    lake.publish("gold/a", DAY, {"x": pa.table({"n": [2]})})
+    lake.publish("bronze/b", DAY, {"x": pa.table({"n": [1]})})
+    assert (list(differences(lake)), published(lake)) == ([], 2)
+    spoil(lake.path("gold/a", DAY))
+    (found,) = differences(lake)
+    assert (found.dataset, found.day, found.version) == ("gold/a", "2026-11-27", 2)
+    assert found.why.startswith(why)
+    assert repaired(lake, found) == ""
+    assert list(differences(lake)) == []
+
+
+def test_bytes_that_are_gone_everywhere_are_told(lake: Lake) -> None:
+    made = lake.publish("gold/a", DAY, {"x": pa.table({"n": [1]})})
+    rmtree(lake.path("gold/a", DAY))
+    lake.store.path(made.files["x.parquet"]).unlink()
+    (found,) = differences(lake)
+    assert made.files["x.parquet"][:12] in repaired(lake, found)
+
+
+def test_a_lake_that_nobody_has_made_is_not_made(tmp_path: Path) -> None:
+    with Lake(tmp_path / "lake", database=tmp_path / "jobs.db") as lake:
+        assert (list(differences(lake)), published(lake)) == ([], 0)
+    assert not (tmp_path / "lake").exists()
