@@ -99,7 +99,9 @@ def test_ten_thousand_malformed_requests(server: Served) -> None:
             while process.num_fds() > files:
                 await asyncio.sleep(0.05)
         assert process.memory_info().rss < memory + (64 << 20)
-        assert server.children() == workers
+        now = server.children()
+        assert {*workers} <= {*now}
+        assert len(now) <= len(workers) + 1  # what reads large JSON begins with the first of that
         (told,) = answers(await sent(server, GOOD))
         assert told.status == 200
 
