@@ -107,7 +107,7 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
 
 
 def test_what_somebody_else_is_sending_is_waited_for(linked: Any, kept: ArtifactStore, file: Path) -> None:
-    receiving = linked.served.server._served.artifacts._uploads
+    receiving = linked.served.application.artifacts._uploads
     running = receiving.begin(DIGEST, None)
     running.write(DATA[:-1])
     found, caller = linked()

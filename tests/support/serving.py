@@ -20,9 +20,11 @@ class Listening:
 
     Attributes:
         url: where it is.
+        application: what answers.
     """
 
-    def __init__(self, queue: Queue, place: Place, server: Server) -> None:
+    def __init__(self, queue: Queue, place: Place, server: Server, application: Application) -> None:
+        self.application = application
         self.url = url_of(place)
         self.port = place.port
         self.server = server
@@ -41,7 +43,7 @@ def listening(queue: Queue, *, host: str = "127.0.0.1", **options: Any) -> Itera
         thread = threading.Thread(target=server.run, args=([listener],), name="server")
         thread.start()
         try:
-            yield Listening(queue, place, server)
+            yield Listening(queue, place, server, served)
         finally:
             server.should_exit = True
             thread.join()
