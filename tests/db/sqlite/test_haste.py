@@ -66,7 +66,7 @@ def test_a_long_log_is_copied_back_by_who_has_time(queue: Queue) -> None:
     log = queue.database.path.with_name("jobs.db-wal")
     assert isinstance(queue.database, Hasty)
     with queue.database.at_once():
-        for _ in range(12):
+        for _ in range(40):
             queue.enqueue_many([NewJob("t", {"text": "x" * 4000})] * 100)
     queue.database.see_to_log()
     queue.enqueue(NewJob("t"))  # begins the log anew, so that it grows no more

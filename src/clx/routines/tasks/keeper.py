@@ -188,7 +188,7 @@ def _routines(spec: dict[str, Any]) -> Prepared:
         is_missing = error.fact.startswith("There is no module")
         raise UsageError(error.fact, _FIND_IT if is_missing else error.next_step) from error
     note_sources(found.values())
-    pools = spec["pools"]
+    pools = spec.get("pools", ())
     tasks: dict[str, Routine[..., Any]] = {
         each.id: each
         for each in found.values()
