@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.daily_options import flow_argument
+from clx.cli.daily_options import flow_argument, runner_of
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, duration, format_option
 from clx.cli.project import Here, open_or_make
@@ -106,16 +106,10 @@ def backfill(
         raise UsageError("--in-order runs one day at a time.", "Leave --at-most out.")
     if detach and count:
         raise UsageError("--detach starts nothing.", "Leave --workers out.")
-    from clx.cli.routines_run import Runner
     from clx.daily.backfill import Backfill
-    from clx.daily.registering import workflow_of
-    from clx.routines.registry import known
 
     with result_alone(), open_or_make(here.resolved, here.path, starting=not detach) as database:
-        runner = Runner(
-            *(here, database, workflow_of(flow.name), known(), (flow.file.stem,), count),
-            verbose=verbose, path=(str(flow.file.parent),),
-        )  # fmt: skip
+        runner = runner_of(here, database, flow, count, verbose=verbose)
         asked = Backfill(runner.queue, flow.name, days, only=only, in_order=in_order, at_most=at_most)
         entered = list(asked.enter(runner.files, runner.pool))
         rows = _rows(runner.queue, entered) if detach else _followed(runner, entered)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clx.daily.days import Late
     from clx.daily.flow import Flow, Step
     from clx.daily.lake import Lake
+    from clx.routines.routine import Routine
 
 
 @click.command("check")
@@ -42,7 +43,10 @@ def check(here: Here, flow: Flow, repair: bool) -> Output:
     Exit codes: 0; 1 a folder differs, and was not repaired, or the day is late; 2 usage error, or the
     flow cannot be imported; 4 the job table cannot be read.
     """
-    steps = [_step(flow, each) for each in flow.order]
+    from clx.daily.registering import tasks_of
+
+    tasks = tasks_of(flow)
+    steps = [_step(each, tasks[each.name]) for each in flow.order]
     lakes = [_lake(each, repair) for each in _lakes(flow)]
     late = _late(here, flow)
     document = {
@@ -57,11 +61,7 @@ def check(here: Here, flow: Flow, repair: bool) -> Output:
     return Output(document, list(_lines(document)), exit_code=1 if differ or late is not None else 0)
 
 
-def _step(flow: Flow, step: Step) -> dict[str, Any]:
-    from clx.daily.registering import VERSION
-    from clx.routines.registry import known
-
-    routine = known()[f"task:{flow.name}.{step.name}:{VERSION}"]
+def _step(step: Step, routine: Routine[..., Any]) -> dict[str, Any]:
     return {
         "name": step.name,
         "pool": step.pool,

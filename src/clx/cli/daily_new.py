@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from clx.cli.new import require_new
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
 from clx.errors import UsageError
@@ -31,8 +32,7 @@ def new(directory: Path) -> None:
       clx daily new lab
       clx daily run lab/flow.py
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UsageError(f"{directory} exists and is not an empty directory.", "Name a new directory.")
+    require_new(directory)
     try:
         (directory / ".clx").mkdir(parents=True, mode=0o700)
         (directory / ".clx" / "config.toml").write_text(_SETTINGS, encoding="utf-8")

@@ -15,7 +15,9 @@ from clx.cli.project import Here
 from clx.errors import UsageError
 
 if TYPE_CHECKING:
+    from clx.cli.routines_run import Runner
     from clx.daily.flow import Flow
+    from clx.db.database import Database
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +80,18 @@ def flow_in(file: Path, name: str | None) -> Flow:
         step = f"Say which: --flow {' or --flow '.join(found)}" if found else 'Write flow = Flow("NAME", [Step(…), …]).'
         raise UsageError(f"{file} has {'several flows' if found else 'no flow'}.", step)
     return found[name or next(iter(found))]
+
+
+def runner_of(here: Here, database: Database, flow: Flow, count: int | None, *, verbose: bool) -> Runner:
+    """What runs days of *flow* on workers of its own, *count* of them for steps, unless others have it."""
+    from clx.cli.routines_run import Runner
+    from clx.daily.registering import workflow_of
+    from clx.routines.registry import known
+
+    return Runner(
+        *(here, database, workflow_of(flow.name), known(), (flow.file.stem,), count),
+        verbose=verbose, path=(str(flow.file.parent),),
+    )  # fmt: skip
 
 
 def today(flow: Flow) -> date:

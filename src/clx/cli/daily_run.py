@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clx.cli.daily_options import Day, flow_argument, today
+from clx.cli.daily_options import Day, flow_argument, runner_of, today
 from clx.cli.daily_work import engine_options, run_on_temporal, told
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
@@ -57,9 +57,7 @@ def run(
     2 usage or settings error, or the flow cannot be imported; 3 workers do not start; 4 no Temporal
     server answers; 130 Ctrl-C.
     """
-    from clx.cli.routines_run import Runner
-    from clx.daily.registering import day_of
-    from clx.routines.registry import known
+    from clx.daily.registering import workflow_of
 
     day = day or today(flow)
     if server is not None:
@@ -69,19 +67,10 @@ def run(
             return run_on_temporal(here, database, flow, day, server)
     with (
         result_alone(),
-        closing(day_of(flow.name)(day)) as call,
+        closing(workflow_of(flow.name)(day)) as call,
         open_or_make(here.resolved, here.path, starting=not local) as database,
     ):
-        runner = Runner(
-            here,
-            database,
-            call.routine,
-            known(),
-            (flow.file.stem,),
-            count,
-            verbose=verbose,
-            path=(str(flow.file.parent),),
-        )  # fmt: skip
+        runner = runner_of(here, database, flow, count, verbose=verbose)
         found = (runner.local(call) if local else runner.waited(call)).document
     result = found["result"]
     document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}

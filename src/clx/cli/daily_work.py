@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,7 +22,6 @@ from clx.errors import ToolMissingError, UsageError
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
     from clx.db.database import Database
-    from clx.routines.routine import Routine
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ADDRESS = "localhost:7233"
@@ -30,14 +30,13 @@ _ADDRESS = "localhost:7233"
 def engine_options(command: F) -> F:
     """``--engine``, ``--address`` and ``--namespace``; the command gets ``server``: None, or both of Temporal's."""
 
+    @wraps(command)
     def run(*arguments: Any, engine: str, address: str | None, namespace: str | None, **options: Any) -> Any:
         if engine != "temporal" and (address or namespace):
             raise UsageError("--address and --namespace are of a Temporal server.", "Say --engine temporal, too.")
         server = (address or _ADDRESS, namespace or "default") if engine == "temporal" else None
         return command(*arguments, server=server, **options)
 
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
-    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     for option in (
         click.option("--namespace", metavar="NAME", help="Of the Temporal server. [default: default]"),
         click.option("--address", metavar="HOST:PORT", help=f"Of the Temporal server. [default: {_ADDRESS}]"),
@@ -49,17 +48,10 @@ def engine_options(command: F) -> F:
     return run  # type: ignore[return-value]
 
 
-def tasks_of(flow: Flow) -> dict[str, Routine[..., Any]]:
-    """The tasks that the steps of a flow are, by the names of these."""
-    from clx.daily.registering import VERSION
-    from clx.routines.registry import known
-
-    return {name: known()[f"task:{flow.name}.{name}:{VERSION}"] for name in flow.steps}
-
-
 def run_on_temporal(here: Here, database: Database, flow: Flow, day: date, server: tuple[str, str]) -> Output:
     """Run a day on a Temporal server, and wait for it."""
     _require()
+    from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected, run_day
     from clx.daily.temporal.plan import document_of
 
@@ -144,6 +136,7 @@ def _work_on_temporal(
     has = sorted({each.pool for each in flow.order if each.pool})
     if unknown := [each for each in pools or () if each not in has]:
         raise UsageError(f"{flow.name} has no pool {unknown[0]!r}.", f"It has: {', '.join(has) or 'none'}.")
+    from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected
     from clx.daily.temporal.worker import serve
 

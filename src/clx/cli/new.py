@@ -14,6 +14,16 @@ from clx.cli.terminal import echo
 from clx.errors import UsageError
 
 
+def require_new(directory: Path) -> None:
+    """See that something can be made in *directory*: it is not there yet, or empty.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(f"{directory} exists and is not an empty directory.", "Name a new directory.")
+
+
 @click.command("new")
 @click.argument("directory", type=click.Path(path_type=Path))
 @verbose_option(passed=True, logs=False)
@@ -27,8 +37,7 @@ def command(directory: Path, verbose: bool) -> None:
       clx new my-course
       clx build my-course/course.yaml
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UsageError(f"{directory} exists and is not an empty directory.", "Name a new directory.")
+    require_new(directory)
     try:
         with as_file(files("clx.course") / "starter") as starter:
             shutil.copytree(starter, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))

@@ -6,16 +6,17 @@ Nothing else is kept of it: whoever puts the same days in again finds those that
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from clx.daily.days import days_of
-from clx.daily.registering import day_of
-from clx.db.models import NewJob
+from clx.daily.registering import workflow_of
 from clx.routines.performing import arguments_of, job_of
 
 if TYPE_CHECKING:
     from clx.db.jobs import Queue
+    from clx.db.models import NewJob
     from clx.routines.codecs.canonical import Files
 
 LIVE = ("queued", "running")
@@ -85,10 +86,6 @@ class Backfill:
             yield Entered(day, before, self._states.get(day.isoformat()) in LIVE)
 
     def _job(self, day: date, files: Files, pool: str, needs: tuple[int, ...], limit: str | None) -> NewJob:
-        call = day_of(self._flow)(day)
+        call = workflow_of(self._flow)(day)
         call.close()  # it is not awaited, but entered
-        made = job_of(call.routine, arguments_of(call, files), pool)
-        return NewJob(
-            made.type, made.payload, pool, made.key, max_runs=made.max_runs, timeout=made.timeout,
-            priority=made.priority, needs=needs, limit=limit,
-        )  # fmt: skip
+        return replace(job_of(call.routine, arguments_of(call, files), pool), needs=needs, limit=limit)

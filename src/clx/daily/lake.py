@@ -178,10 +178,9 @@ class Lake:
             UsageError: nothing of that day was published.
             ArtifactError, OutputError: its bytes are gone, or the folder cannot be written.
         """
-        row = self._newest(dataset, day)
         folder = self.path(dataset, day)
         with self._alone():
-            row = self._newest(dataset, day)  # who was before us may have published more
+            row = self._newest(dataset, day)  # only now: who was before us may have published more
             if anew or laid_out(folder) != (row.version, row.files):
                 self._lay_out(row, folder)
         return folder
@@ -313,9 +312,10 @@ def laid_out(folder: Path) -> tuple[int, str] | None:
     """Which version lies in a folder: number and files; None: none that is known."""
     try:
         found = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
-        return found["version"], json.dumps(found["files"])
+        version, files = found["version"], json.dumps(found["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return (version, files) if isinstance(version, int) else None
 
 
 def _take_place(new: Path, folder: Path) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from clx.db.jobs import Queue
 from clx.routines.codecs import artifacts_of
+from clx.routines.names import parse
 
 if TYPE_CHECKING:
     from clx.db.database import Database
@@ -34,7 +35,7 @@ def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, A
         job = made[digest]
         arguments = dict(job.payload["arguments"])
         code = arguments.pop("code", "")
-        step = job.type.split(":")[1].partition(".")[2]
+        step = parse(job.type).name.removeprefix(f"{flow}.")
         found[digest] = {"step": step, "code": code, "inputs": arguments, "job": job.id}
         wanted += artifacts_of(msgspec.json.encode(arguments).decode())
     return found
@@ -42,12 +43,12 @@ def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, A
 
 def _made(database: Database, flow: str) -> dict[str, Job]:
     """The newest jobs of the steps of *flow*, by each artifact that their results name."""
-    from clx.daily.registering import VERSION, known
+    from clx.daily.registering import known, task_id
 
     there = known().get(flow)
     found: dict[str, Job] = {}
     for name in there.steps if there is not None else ():
-        for job in Queue(database).search(type=f"task:{flow}.{name}:{VERSION}", state="succeeded", limit=_LOOKED_AT):
+        for job in Queue(database).search(type=task_id(flow, name), state="succeeded", limit=_LOOKED_AT):
             arguments = job.payload.get("arguments") if isinstance(job.payload, dict) else None
             if isinstance(arguments, dict):
                 for digest in artifacts_of(msgspec.json.encode(job.result).decode()):

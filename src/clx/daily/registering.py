@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from datetime import date
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -90,17 +89,19 @@ def _workflow(flow: Flow, tasks: dict[str, Routine[..., Any]]) -> None:
         schedule(flow.cron, tz=flow.zone, catch_up=flow.catch_up)(made)
 
 
-def day_of(name: str) -> Callable[..., Any]:
-    """The workflow of a flow that is known: called with the day, it gives a call.
+def task_id(flow: str, step: str) -> str:
+    """The id of the task that a step is."""
+    return f"task:{flow}.{step}:{VERSION}"
 
-    Raises:
-        UsageError: there is none.
-    """
-    return workflow_of(name)
+
+def tasks_of(flow: Flow) -> dict[str, Routine[..., Any]]:
+    """The tasks that the steps of a flow are, by the names of these."""
+    found = registry.known()
+    return {name: found[task_id(flow.name, name)] for name in flow.steps}
 
 
 def workflow_of(name: str) -> Routine[..., Any]:
-    """The same as a routine.
+    """The workflow of a flow that is known: called with the day, it gives a call.
 
     Raises:
         UsageError: there is none.

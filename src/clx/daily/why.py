@@ -10,7 +10,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clx.daily.lake import MARK, SCHEMA, ZONES, Lake
+from clx.daily.lake import MARK, ZONES, Lake, laid_out
 from clx.errors import UsageError
 from clx.regular import open_regular
 from clx.routines.codecs import artifacts_of
@@ -72,7 +72,9 @@ def origin(path: Path) -> Made:
 
 
 def _origin(lake: Lake, dataset: str, day: str, path: Path) -> Made:
-    row = lake.table.get(lake.mark, dataset, day, _version(path.parent))
+    found = laid_out(path.parent)
+    # where it does not say which version it is, the newest is meant
+    row = lake.table.get(lake.mark, dataset, day, None if found is None else found[0])
     files = {each["name"]: each["digest"] for each in json.loads(row.files)} if row is not None else {}
     if row is None or path.name not in files:
         raise UsageError(
@@ -92,15 +94,6 @@ def _place(folder: Path, path: Path) -> tuple[str, str]:
             if len(day) == 3:
                 return f"{zone}/{name}", "-".join(day)
     raise UsageError(f"{path} is no file of a day.", "Name one as clean/gold/NAME/2026/11/27/FILE.parquet.")
-
-
-def _version(folder: Path) -> int | None:
-    """Which version lies there; None: it does not say, so the newest is meant."""
-    try:
-        found = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, int) else None
 
 
 def _made(lake: Lake, row: VersionRow, depth: int) -> Made:
