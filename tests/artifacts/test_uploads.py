@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,25 @@ def test_one_that_is_still_is_taken_over(store: ArtifactStore, monkeypatch: pyte
     receiving.end(cut)
     again.write(DATA[100:])
     assert again.finish()
+
+
+def test_one_that_is_being_kept_on_a_slow_disk_is_not_taken_over(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "STILL", 0.0)
+    receiving = Uploads(store)
+    running = receiving.begin(DIGEST, None)
+    running.write(DATA)
+    real, moving = store.settle, []
+
+    def settle(*arguments: Any) -> None:
+        moving.append(receiving.is_moving(DIGEST))
+        real(*arguments)
+
+    assert not receiving.is_moving(DIGEST)
+    monkeypatch.setattr(store, "settle", settle)
+    assert running.finish()
+    assert moving == [True]
 
 
 def test_a_part_that_became_an_object_meanwhile_is_not_written_into(

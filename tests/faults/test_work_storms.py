@@ -67,7 +67,7 @@ class Storm:
         self._running: list[subprocess.Popen[bytes] | None] = [None] * len(parts)
         self._environment = {**os.environ, "CLX_TOKEN": self.token, "HOME": str(folder)}
         self.kills: Counter[str] = Counter()
-        self._due: list[str] = []
+        self._due = ["other", "server", *(["database"] if net is not None else [])]  # from the last: all of them early
 
     def _serve(self, port: int) -> ServerProcess:
         return ServerProcess(self.database, *self._options, token=self.token, port=port, folder=self.folder)

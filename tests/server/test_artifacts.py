@@ -14,7 +14,7 @@ import pytest
 from tests.server.conftest import Served
 
 from clx.artifacts.store import ArtifactStore
-from clx.artifacts.uploads import Upload
+from clx.artifacts.uploads import Upload, Uploads
 from clx.db.jobs import Queue
 from clx.server import artifacts
 
@@ -56,6 +56,20 @@ def test_what_was_put_is_there_for_all(call: Any, store: ArtifactStore) -> None:
     assert "immutable" in found.headers["cache-control"]
     told = call("HEAD", ADDRESS)
     assert (told.status_code, told.content, told.headers["content-length"]) == (200, b"", str(len(DATA)))
+
+
+def test_what_comes_whole_while_somebody_asks_is_there(
+    call: Any, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Uploads.offset
+
+    def offset(self: Uploads, digest: str) -> int | None:
+        """Another process ends its upload after the object was looked for, and before its part is."""
+        store.put_bytes(DATA)
+        return real(self, digest)
+
+    monkeypatch.setattr(Uploads, "offset", offset)
+    assert call("HEAD", ADDRESS).status_code == 200
 
 
 def test_nothing_and_bytes_without_a_length_are_artifacts_as_well(call: Any, store: ArtifactStore) -> None:

@@ -58,6 +58,7 @@ class Upload:
         self._hashed = 0
         self._turn = threading.Lock()
         self._moved_at = time.monotonic()
+        self._is_finishing = False
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = os.fdopen(os.open(path, _OPTIONS, 0o600), "rb+", buffering=0)
         if is_kept and not self._is_mine():
@@ -95,8 +96,8 @@ class Upload:
         self._stream.seek(0, os.SEEK_END)
 
     def is_still(self) -> bool:
-        """Whether nothing has come for a while."""
-        return time.monotonic() - self._moved_at > STILL
+        """Whether nothing has come for a while, though it has not come whole."""
+        return not self._is_finishing and time.monotonic() - self._moved_at > STILL
 
     def write(self, data: bytes | bytearray) -> None:
         """Add *data*.
@@ -134,6 +135,7 @@ class Upload:
         with self._turn:
             if self._stream.closed:
                 raise InUseError(self.digest)
+            self._is_finishing = True  # a slow disk takes its time, and nobody else would be faster
             self._hash_to(self.offset)
             if self._hash.hexdigest() != self.digest:
                 self._discard()

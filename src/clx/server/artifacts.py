@@ -113,7 +113,11 @@ class Artifacts:
                 await asyncio.to_thread(self._store.require_whole, digest)
             found = await asyncio.to_thread(opened, self._store, digest, method)
         except ArtifactError as error:
-            raise await self._absent(digest, headers) from error
+            absent = await self._absent(digest, headers)
+            try:  # who was sending it may have ended just now, and then nothing is left of its part either
+                found = await asyncio.to_thread(opened, self._store, digest, method)
+            except ArtifactError:
+                raise absent from error
         await give(found, digest, method, headers, send, {"content-type": MEDIA})
 
     async def _absent(self, digest: str, headers: Mapping[str, str]) -> Refusal:
