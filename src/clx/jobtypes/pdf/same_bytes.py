@@ -6,18 +6,26 @@ import re
 
 _DATE = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}([+-]\d\d'\d\d'|Z)?")
 _NODE = re.compile(rb"\(node(\d{8})\)")
+_LEAF = re.compile(rb"/Limits \[\(node\d{8}\) \(node\d{8}\)\](\s+)/Names \[((?:\(node\d{8}\) \d+ 0 R ?)+)\]")
+_NAMED = re.compile(rb"(\(node\d{8}\)) \d+ 0 R")
 
 
 def same_bytes(pdf: bytes) -> bytes:
-    """*pdf* without the time it was made, and with elements numbered from 1 instead of since the browser started.
+    """*pdf* without the time it was made, and with elements numbered from 1 in the order of the document.
 
-    Lengths stay, and so does the table of where each object lies.
+    The browser numbers them since it started, and those of one table in any order. Lengths stay, and so does the table
+    of where each object lies.
     """
     pdf = _DATE.sub(_long_ago, pdf)
-    numbers = sorted(set(_NODE.findall(pdf)))
-    # in the order of their numbers, by which they are sorted in the file
-    new = {old: b"(node%08d)" % number for number, old in enumerate(numbers, 1)}
-    return _NODE.sub(lambda found: new[found[1]], pdf)
+    new = {old: b"(node%08d)" % number for number, old in enumerate(dict.fromkeys(_NODE.findall(pdf)), 1)}
+    return _LEAF.sub(_sorted, _NODE.sub(lambda found: new[found[1]], pdf))
+
+
+def _sorted(found: re.Match[bytes]) -> bytes:
+    """The one leaf of the tree of names, in the order that the format demands (PDF 32000-1, 7.9.6)."""
+    named = sorted((each[1], each[0]) for each in _NAMED.finditer(found[2]))
+    limits = named[0][0], named[-1][0]
+    return b"/Limits [%s %s]%s/Names [%s]" % (*limits, found[1], b" ".join(each for _, each in named))
 
 
 def _long_ago(found: re.Match[bytes]) -> bytes:
