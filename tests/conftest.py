@@ -160,6 +160,14 @@ _ROOT = Path(__file__).parent
 _passed: set[str] = set()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_project_above(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What somebody left above the tests' directories would be the project of them all."""
+    for folder in tmp_path_factory.getbasetemp().parents:
+        if (folder / ".clx").exists():
+            pytest.exit(f"{folder / '.clx'} would be the project of every test: remove it, or set --basetemp.", 1)
+
+
 @pytest.fixture(autouse=True)
 def _own_user_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own configuration; the cache of tools is shared on purpose."""
