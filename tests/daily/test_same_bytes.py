@@ -46,7 +46,7 @@ class TwoMachines:
         self.home = beside.enter_context(Machine(folder, "home", 1))
         self.far = beside.enter_context(Machine(folder, "far", 2, clock=clock))
         self.artifacts = ServerProcess(
-            self.net.url("clx"), "--host", "0.0.0.0", "--behind-proxy", folder=folder  # noqa: S104  (its links alone)
+            self.net.url("clx"), "--host", "0.0.0.0", "--behind-proxy", folder=folder
         )  # fmt: skip
         beside.callback(self.artifacts.kill)
         common = {"CLX_JOBS__LEASE": "3", "CLX_JOBS__HEARTBEAT": "0.5", "CLX_DATABASE__BUSY_TIMEOUT": "2",
@@ -74,10 +74,13 @@ class TwoMachines:
         worker = self.labs["far"].start("daily", "work", "flow.py", "--workers", "1", CLX_PYTHON__POOLS='["models"]')
         assert worker.stdout is not None
 
-    def ask(self, *pools: str) -> str:
-        """Run the day beside the lake; what it says."""
-        lab = self.lab
-        return lab.said(lab.run("--workers", "1", CLX_PYTHON__POOLS=json.dumps(["lake", *pools])))
+    def start(self, *pools: str) -> None:
+        """Run the day beside the lake."""
+        self._asked = self.lab.run("--workers", "1", CLX_PYTHON__POOLS=json.dumps(["lake", *pools]))
+
+    def said(self) -> str:
+        """What that has said at its end."""
+        return self.lab.said(self._asked)
 
 
 @pytest.fixture
@@ -96,7 +99,8 @@ def test_gold_has_the_same_bytes_on_one_machine_on_two_and_on_temporal(
     assert on_temporal(tmp_path / "temporal", server) == expected
     two_machines.lab.stage(port=8080)
     two_machines.work_there()
-    found = json.loads(two_machines.ask())
+    two_machines.start()
+    found = json.loads(two_machines.said())
     assert (found["missing"], found["errors"]) == ({}, {})
     hosts = {step: host for step, _, host, _ in two_machines.lab.begun()}
     assert hosts == dict.fromkeys(hosts, "home") | {"infer": "far"}

@@ -19,6 +19,9 @@ import psutil
 import pyarrow.parquet as pq
 from tests.support.scene import until
 
+from clx.db.jobs import Queue
+from clx.db.workers import WorkerTable
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "daily"
 DAY = "2026-11-27"
 STEPS = ("extract", "preprocess", "patterns", "infer", "transfer", "aggregate", "cleanup")
@@ -29,6 +32,7 @@ import os
 import platform
 import time
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 
 CONTROL = Path({control!r})
@@ -37,7 +41,7 @@ CONTROL = Path({control!r})
 def watched(function):
     @wraps(function)
     def run(*given, **named):
-        step, item = function.__name__, named.get("slm", "")
+        step, item = function.__name__, signature(function).bind(*given, **named).arguments.get("slm", "")
         with (CONTROL / "begun").open("a") as stream:
             stream.write(f"{{step}} {{item or '-'}} {{platform.node()}} {{os.getpid()}}\\n")
         held = [CONTROL / f"hold.{{name}}" for name in (step, f"{{step}}.{{item}}", f"{{step}}@{{platform.node()}}")]
@@ -100,6 +104,10 @@ class Laboratory:
         self.processes.append(process)
         return process
 
+    def commands(self, word: str) -> list[subprocess.Popen[str]]:
+        """The commands with that word, oldest first."""
+        return [each for each in self.processes if isinstance(each.args, list) and word in each.args]
+
     def said(self, process: subprocess.Popen[str], code: int = 0) -> str:
         """What a command has said when it has ended."""
         said, _ = process.communicate(timeout=240)
@@ -117,6 +125,19 @@ class Laboratory:
     def run(self, *words: str, day: str = DAY, **variables: str) -> subprocess.Popen[str]:
         """Ask for a day."""
         return self.start("daily", "run", "flow.py", "--date", day, "--format", "json", *words, **variables)
+
+    def work(self) -> subprocess.Popen[str]:
+        """Workers for the flow, one for steps; who asks for a day then starts none of its own."""
+        process = self.start("daily", "work", "flow.py", "--workers", "1")
+
+        def has_begun(queue: Queue) -> bool:
+            table, ours = WorkerTable(queue.database), {each.pid for each in tree(process)}
+            had = [each.id for each in table.list() if each.pid in ours]
+            return {"workflow:lab", "task:lab.infer:1.0.0"} <= {name for id_ in had for name in table.routines(id_)}
+
+        with Queue.open(str(self.folder / ".clx" / "jobs.db")) as queue:
+            until(lambda: has_begun(queue), 120)
+        return process
 
     def stage(self, day: str = DAY, port: int = 0) -> subprocess.Popen[str]:
         """A staging server, which the flow asks from then on; with the readings of a day."""
