@@ -140,7 +140,7 @@ def test_whichever_process_is_killed_in_whichever_step_the_day_is_done_right(
     (staging,) = lab.commands("staging")
     staging.kill()
     staging.wait()
-    lab.stage()
+    lab.stage(port=int(lab.environment["LAB_STAGING"].rpartition(":")[2]))
     lab.free(step)
     found = json.loads(lab.said(asked))
     assert (found["missing"], found["errors"]) == ({}, {})

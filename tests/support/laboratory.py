@@ -110,7 +110,7 @@ class Laboratory:
 
     def said(self, process: subprocess.Popen[str], code: int = 0) -> str:
         """What a command has said when it has ended."""
-        said, _ = process.communicate(timeout=240)
+        said, _ = process.communicate(timeout=120)
         assert process.returncode == code, said + self.log()
         return said
 
