@@ -78,6 +78,10 @@ class TwoMachines:
         """Run the day beside the lake."""
         self._asked = self.lab.run("--workers", "1", CLX_PYTHON__POOLS=json.dumps(["lake", *pools]))
 
+    def ended(self) -> None:
+        """Wait until it has ended, however."""
+        self._asked.communicate(timeout=120)
+
     def said(self) -> str:
         """What that has said at its end."""
         return self.lab.said(self._asked)

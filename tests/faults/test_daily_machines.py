@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from tests.daily.test_same_bytes import TwoMachines, two_machines
-from tests.support.laboratory import gold_of_one_process
+from tests.support.laboratory import DAY, gold_of_one_process
 from tests.support.scene import until
 
 from clx.db.jobs import Queue
@@ -80,3 +80,27 @@ def test_one_with_the_time_of_another_hour_does_no_harm(both: TwoMachines, expec
     is_right(both, expected)
     times = both.lab.times()
     assert set(times.values()) == {1}, times
+
+
+def test_one_whose_disk_is_full_is_told_and_does_no_harm(two_machines: TwoMachines, expected: str) -> None:
+    """Whatever it has taken by then, what is missing is named; with room again the same command makes up for it."""
+    machines, state = two_machines, two_machines.far.home / "state"
+    state.mkdir()
+    machines.far.run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(state))
+    machines.lab.stage(port=8080)
+    machines.work_there()
+    machines.lab.hold("infer@far")
+    machines.start("models")
+    machines.lab.until_begun("infer", host="far")
+    machines.far.run("sh", "-c", f"dd if=/dev/zero of={state}/filling bs=4k 2>/dev/null; df --output=avail {state}")
+    machines.lab.free("infer@far")
+    machines.ended()
+    happened = machines.lab.clx("daily", "show", DAY)
+    assert "full" in happened or "No space left" in happened, happened
+    if machines.lab.day_folder("gold/aggregated").exists():
+        assert machines.lab.counts() == {7 - len(machines.lab.described()["missing"])}
+    machines.far.run("rm", str(state / "filling"))
+    machines.start("models")
+    found = json.loads(machines.said())
+    assert (found["missing"], found["errors"]) == ({}, {})
+    assert (machines.lab.gold(), machines.lab.counts()) == (expected, {7})
