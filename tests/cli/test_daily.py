@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,11 @@ def test_days_are_listed_described_and_shown(lab: Path) -> None:
     for words in ("published  gold/aggregated version 1", "failed     infer[3]", "no mind", "begun      infer[7]"):
         assert words in shown
     assert "has not run for 2026-11-28" in clx(lab, "daily", "describe", "2026-11-28", code=2).stderr
+
+
+def test_the_page_names_commands_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "daily.md").read_text(encoding="utf-8")
+    named = re.findall(r"clx (daily|staging|jobs|workers|schedules|config) ([a-z]+)", page)
+    assert len(named) > 40
+    for group, name in named:
+        assert name in import_module(f"clx.cli.{group}").command.commands, (group, name)
