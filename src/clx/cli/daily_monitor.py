@@ -34,7 +34,9 @@ _MOST = 10_000
 @format_option
 @verbose_option()
 def list_(here: Here, flow: Flow, state: str | None, limit: int) -> Output:
-    """List the runs of days, newest first, those that a later run has made up for among them.
+    """List the runs of days, newest first.
+
+    Those that a later run of their day has made up for are among them.
 
     \b
     Examples:
@@ -72,7 +74,9 @@ def list_(here: Here, flow: Flow, state: str | None, limit: int) -> Output:
 @format_option
 @verbose_option()
 def describe(here: Here, flow: Flow, day: date) -> Output:
-    """Say how a day stands: each step with its attempts and its machine, and what was published.
+    """Say how a day stands, step by step.
+
+    Each step with its attempts and its machine, why one has failed, and what was published.
 
     \b
     Examples:
@@ -108,7 +112,9 @@ def describe(here: Here, flow: Flow, day: date) -> Output:
 @format_option
 @verbose_option()
 def show(here: Here, flow: Flow, day: date) -> Output:
-    """Show what happened in a day, in its order: what was asked, begun, lost, tried again, ended and published.
+    """Show what happened in a day, in its order.
+
+    What was asked, begun, lost, tried again, ended and published, in its newest run.
 
     \b
     Examples:
