@@ -33,6 +33,7 @@ demo: setup          ## build the example course and say which page to open
 	@echo "Try also a search for a model, by tasks and a workflow: cd $(CURDIR)/examples/routines && $(CURDIR)/$(BIN)/clx routines run search"
 	@echo "Or a pipeline of works, with the page: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/work/run.py"
 	@echo "Or two models that answer by their deadlines, under load: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/serving/run.py"
+	@echo "Or a day of a laboratory, by two machines' workers into a lake: $(CURDIR)/$(BIN)/python $(CURDIR)/examples/daily/run.py"
 
 test: setup check    ## everything: lint, types, import rules, all tests as parts, several at a time
 	$(BIN)/python -m tests.support.parts

@@ -60,7 +60,7 @@ QUICK = (
     *(
         f"daily/test_{name}.py"
         for name in (
-            *("backfill", "checks", "code", "day", "days", "flow", "lake", "lineage", "settling"),
+            *("backfill", "checks", "code", "day", "days", "flow", "history", "lake", "lineage", "settling"),
             *("staged_kinds", "staging", "why"),
         )
     ),

@@ -35,7 +35,8 @@ UNTESTED = {
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
                 "cli.work_wait cli.pipelines cli.pipelines_show "
                 "cli.pipelines_change cli.pipelines_work "
-                "cli.daily_backfill cli.daily_check cli.daily_look cli.daily_options cli.daily_run cli.daily_work "
+                "cli.daily_backfill cli.daily_check cli.daily_look cli.daily_monitor "
+                "cli.daily_options cli.daily_run cli.daily_work "
                 "cli.staging "
             ),
         ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +119,33 @@ def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> No
         (("why", "lab/flow.py"), "lies in no lake"),
     ):
         assert said in clx(tmp_path, "daily", *words, code=2).stderr
+
+
+def test_days_are_listed_described_and_shown(lab: Path) -> None:
+    assert "lab has not run here." in clx(lab, "daily", "list").stdout
+    for command in ("describe", "show"):
+        assert "has not run" in clx(lab, "daily", command, "2026-11-27", code=2).stderr
+    replace(lab, "    score = pc.divide", '    if slm == 3: raise ValueError("no mind")\n    score = pc.divide')
+    run(lab)
+    assert "partial" in clx(lab, "daily", "list").stdout
+    assert "no such run" in clx(lab, "daily", "list", "--state", "failed").stdout
+    told = json.loads(clx(lab, "daily", "describe", "2026-11-27", "--format", "json").stdout)
+    steps = {(each["step"], each["item"]): (each["state"], each["why"]) for each in told["steps"]}
+    assert len(steps) == 16
+    assert steps["infer", "3"] == ("failed", "no mind")
+    assert {each["state"] for each in told["steps"] if each["item"] != "3"} == {"done"}
+    gold = next(each for each in told["published"] if each["dataset"] == "gold/aggregated")
+    assert (gold["version"], gold["rows"], gold["missing"]) == (1, 20, ["3"])
+    assert gold["size"] == (Path(gold["folder"]) / "day.parquet").stat().st_size
+    shown = clx(lab, "daily", "show", "2026-11-27").stdout
+    for words in ("published  gold/aggregated version 1", "failed     infer[3]", "no mind", "begun      infer[7]"):
+        assert words in shown
+    assert "has not run for 2026-11-28" in clx(lab, "daily", "describe", "2026-11-28", code=2).stderr
+
+
+def test_the_page_names_commands_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "daily.md").read_text(encoding="utf-8")
+    named = re.findall(r"clx (daily|staging|jobs|workers|schedules|config) ([a-z]+)", page)
+    assert len(named) > 40
+    for group, name in named:
+        assert name in import_module(f"clx.cli.{group}").command.commands, (group, name)

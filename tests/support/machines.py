@@ -101,6 +101,16 @@ class Machine:
             _run("ip", "link", "delete", self._here)
         _run("ip", "netns", "delete", self._space)
 
+    @property
+    def device(self) -> str:
+        """Its link, on this side."""
+        return self._here
+
+    def stop(self) -> None:
+        """Lose it: all that runs there is killed."""
+        assert self._init is not None
+        self._init.kill()
+
     def link(self, *, up: bool) -> None:
         """Connect it, or cut it off."""
         _run("ip", "link", "set", self._here, "up" if up else "down")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clx.cli import daily_backfill, daily_check, daily_look, daily_new, daily_run, daily_work
+from clx.cli import daily_backfill, daily_check, daily_look, daily_monitor, daily_new, daily_run, daily_work
 
 
 @click.group("daily")
@@ -25,6 +25,6 @@ def command() -> None:
 
 for each in (
     daily_new.new, daily_run.run, daily_backfill.backfill, daily_work.work, daily_look.status, daily_look.why,
-    daily_check.check,
+    daily_check.check, daily_monitor.list_, daily_monitor.describe, daily_monitor.show,
 ):  # fmt: skip
     command.add_command(each)

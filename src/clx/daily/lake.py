@@ -33,6 +33,7 @@ from clx.errors import ArtifactError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
 from clx.routines.codecs import register_hint
+from clx.routines.context import FILES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -289,8 +290,11 @@ class Lake:
 
     @property
     def store(self) -> ArtifactStore:
-        """Where their bytes are."""
-        return self._place[1]
+        """Where their bytes are; in a step by the store of its worker, which has the token of the server's."""
+        from clx.artifacts.store import ArtifactStore
+
+        own, given = self._place[1], FILES.get()
+        return given if isinstance(given, ArtifactStore) and given.root == own.root else own
 
 
 def version_of(row: VersionRow) -> Version:

@@ -13,6 +13,7 @@ from weakref import WeakSet
 from clx.errors import UsageError
 
 if TYPE_CHECKING:
+    from clx.routines.codecs.canonical import Files
     from clx.routines.routine import Call, Routine
     from clx.routines.tasks.output import Output
 
@@ -69,6 +70,8 @@ RUNNING: ContextVar[Running | None] = ContextVar("clx_routine", default=None)
 """The routine whose code this is."""
 ENGINE: ContextVar[Engine | None] = ContextVar("clx_engine", default=None)
 """The engine of the lifecycle that is open; None: here and now, and nothing kept."""
+FILES: ContextVar[Files | None] = ContextVar("clx_files", default=None)
+"""The store of whoever performs the task that runs: a task's process itself has no token for a server of artifacts."""
 _TEXT = 1000
 TELL: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("clx_progress", default=None)
 """What takes the progress of the routine that runs."""

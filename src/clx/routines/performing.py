@@ -16,7 +16,7 @@ from clx.db.models import Job, NewJob
 from clx.errors import ArtifactMissingError, RoutineError, UsageError
 from clx.routines.codecs import artifacts_of, canonical, canonical_arguments, key_of, restore, restore_arguments
 from clx.routines.codecs.canonical import Files
-from clx.routines.context import RUNNING, Running
+from clx.routines.context import FILES, RUNNING, Running
 from clx.routines.failures import raised
 from clx.routines.here import HERE
 from clx.routines.routine import Call, Routine
@@ -174,7 +174,11 @@ def perform(routine: Routine[..., Any], payload: bytes, files: Files) -> bytes:
         BaseException: what the function raises.
     """
     call = call_of(routine, msgspec.json.decode(payload), files)
-    return result_text(routine, run_here(call), files)
+    token = FILES.set(files)
+    try:
+        return result_text(routine, run_here(call), files)
+    finally:
+        FILES.reset(token)
 
 
 def run_here(call: Call[Any]) -> Any:
