@@ -54,10 +54,16 @@ def overhead(folder: Path, days: int) -> None:
                 ours.append(time.perf_counter() - began)
                 assert found == {"missing": {}, "errors": {}}
                 began = time.perf_counter()
-                assert runner.run(client.execute_workflow(Day.run, str(number), id=f"day-{number}", task_queue=QUEUE)) == 7
+                assert (
+                    runner.run(client.execute_workflow(Day.run, str(number), id=f"day-{number}", task_queue=QUEUE)) == 7
+                )
                 theirs.append(time.perf_counter() - began)
             spent = [cpu(_all(clx_processes)) - efforts[0], cpu(_all(temporal)) - efforts[1]]
-    row("a day of 17 steps that compute nothing, median wall, by Temporal's", *map(statistics.median, (ours, theirs)), AIM)
+    row(
+        "a day of 17 steps that compute nothing, median wall, by Temporal's",
+        *map(statistics.median, (ours, theirs)),
+        AIM,
+    )
     row("the same, CPU of servers and workers, by Temporal's", spent[0] / days, spent[1] / days, AIM)
     for name in ("prefect", "dbos"):
         if (found := rival("day", name, days)) is not None:
@@ -77,13 +83,17 @@ def _temporal(folder: Path) -> Iterator[tuple[str, list[int]]]:
     command: list[str | Path] = [program, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(
-        [*command, "--db-filename", folder / "temporal.db", "--log-level", "error"], env={**os.environ, "HOME": str(folder)}, **quiet
+        [*command, "--db-filename", folder / "temporal.db", "--log-level", "error"],
+        env={**os.environ, "HOME": str(folder)},
+        **quiet,
     ) as server:
         try:
             health = [program, "operator", "cluster", "health", "--address", address]
             while subprocess.run(health, capture_output=True).returncode:
                 time.sleep(0.1)
-            with subprocess.Popen([sys.executable, "-m", "benchmarks.days.temporal", address], cwd=ROOT, **quiet) as worker:
+            with subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.days.temporal", address], cwd=ROOT, **quiet
+            ) as worker:
                 try:
                     yield address, [server.pid, worker.pid]
                 finally:

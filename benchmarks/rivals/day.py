@@ -55,7 +55,13 @@ def dbos(folder: str) -> Callable[[str], int]:
     )  # fmt: skip
     first, prepare, model, keep, last = (
         DBOS.step(name=name)(each)
-        for name, each in (("arrive", arrive), ("prepare", arrive), ("infer", infer), ("silver", silver), ("gold", gold))
+        for name, each in (
+            ("arrive", arrive),
+            ("prepare", arrive),
+            ("infer", infer),
+            ("silver", silver),
+            ("gold", gold),
+        )
     )
 
     def one(patterns: str, slm: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import date
@@ -51,6 +50,8 @@ def engine_options(command: F) -> F:
 def run_on_temporal(here: Here, database: Database, flow: Flow, day: date, server: tuple[str, str]) -> Output:
     """Run a day on a Temporal server, and wait for it."""
     _require()
+    import asyncio
+
     from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected, run_day
     from clx.daily.temporal.plan import document_of
@@ -136,6 +137,8 @@ def _work_on_temporal(
     has = sorted({each.pool for each in flow.order if each.pool})
     if unknown := [each for each in pools or () if each not in has]:
         raise UsageError(f"{flow.name} has no pool {unknown[0]!r}.", f"It has: {', '.join(has) or 'none'}.")
+    import asyncio
+
     from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected
     from clx.daily.temporal.worker import serve

@@ -231,6 +231,19 @@ class Lake:
             raise UsageError(f"{dataset} of {_day(day)} has no file {name!r}.", f"It has: {has}.")
         return pa.concat_tables([pq.read_table(self.store.bring(each["digest"])) for each in files])
 
+    def files(self, dataset: str, day: date | str, *, version: int | None = None) -> list[Path]:
+        """The Parquet files of a day, of one version, which nobody ever changes: to be scanned, and not be held whole.
+
+        They are those of the store, with names of their own: ``polars.scan_parquet(lake.files(…))``,
+        ``pyarrow.dataset.dataset(…)``, DuckDB's ``read_parquet``.
+
+        Raises:
+            UsageError: it was not published.
+            ArtifactError: its bytes are gone.
+        """
+        row = self._newest(dataset, day, version)
+        return [self.store.bring(each["digest"]) for each in json.loads(row.files)]
+
     def version(self, dataset: str, day: date | str, version: int | None = None) -> Version | None:
         """A version of a day, the newest where none is named; None: there is none."""
         row = self.table.get(self.mark, _dataset(dataset), _day(day), version)
