@@ -32,7 +32,7 @@ began, before = time.perf_counter(), time.process_time()
 {body}
 print(json.dumps([time.perf_counter() - began, time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
-_BY_HAND = f"""
+_BY_HAND = """
 found = pl.scan_parquet(sorted(glob.glob("lake/clean/silver/slm_*/2026/11/27/*.parquet")))
 means = found.group_by("key").agg(pl.col("score").mean()).sort("key").collect(engine="streaming")
 means.write_parquet("gold.parquet", compression="zstd", compression_level=5)

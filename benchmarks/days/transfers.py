@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from tests.support.machines import Machine
 
 from benchmarks.artifacts import CONFIG
 from benchmarks.measure import ENVIRONMENT, mark
-from tests.support.machines import Machine
 
 SIZE, ROUNDS, AIM = 100_000_000, 5, 0.7
 _RSYNC = "use chroot = false\nport = {port}\naddress = {address}\npid file = {root}/pid\n[d]\npath = {root}/d\nread only = false\n"

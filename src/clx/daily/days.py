@@ -10,8 +10,8 @@ from clx.db.browsing import Filter, keyed
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
-    from clx.db.database import Database
     from clx.db.browsing import Keyed
+    from clx.db.database import Database
     from clx.db.models import Job
 
 _MOST = 10_000
@@ -31,6 +31,7 @@ class DayRow(NamedTuple):
         seconds: that it took; None: it has not ended.
         missing: by step, items that gave nothing.
         errors: by step or ``step[item]``, why.
+        ended_at: when, milliseconds UTC; None: it has not ended.
     """
 
     day: str
@@ -39,6 +40,7 @@ class DayRow(NamedTuple):
     seconds: float | None
     missing: dict[str, list[Any]]
     errors: dict[str, str]
+    ended_at: int | None = None
 
     @property
     def said(self) -> str:
@@ -117,4 +119,6 @@ def row_of(day: str, job: Job | Keyed) -> DayRow:
         errors = {**errors, "": f"{job.error.get('type', '')}: {job.error.get('message', '')}"}
     state = _STATES.get(job.state, job.state)
     took = None if job.started_at is None or job.finished_at is None else (job.finished_at - job.started_at) / 1000
-    return DayRow(day, "partial" if state == "done" and missing else state, job.id, took, missing, errors)
+    return DayRow(
+        day, "partial" if state == "done" and missing else state, job.id, took, missing, errors, job.finished_at
+    )

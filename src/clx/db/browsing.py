@@ -24,9 +24,7 @@ _NAMES = (
     "finished_at", "not_before", "waits_for", "cancel_requested", "error",
 )  # fmt: skip
 _READER = Reader.of("jobs", _NAMES)
-_KEYED = Reader.of(
-    "jobs", ("id", "type", "key", "state", "payload", "result", "error", "started_at", "finished_at")
-)
+_KEYED = Reader.of("jobs", ("id", "type", "key", "state", "payload", "result", "error", "started_at", "finished_at"))
 _RECENT = Reader("jobs.type", "runs.outcome", "runs.started_at", "runs.ended_at", "jobs.created_at", "runs.run")
 _RELATED = Reader("jobs.id", "jobs.type", "jobs.state")
 _CALLED = Reader(
