@@ -47,7 +47,7 @@ def check(here: Here, flow: Flow, repair: bool) -> Output:
 
     tasks = tasks_of(flow)
     steps = [_step(each, tasks[each.name]) for each in flow.order]
-    lakes = [_lake(each, repair) for each in _lakes(flow)]
+    lakes = [_lake(each, repair) for each in lakes_of(flow)]
     late = _late(here, flow)
     document = {
         "flow": flow.name,
@@ -74,7 +74,7 @@ def _step(step: Step, routine: Routine[..., Any]) -> dict[str, Any]:
     }
 
 
-def _lakes(flow: Flow) -> list[Lake]:
+def lakes_of(flow: Flow) -> list[Lake]:
     """The lakes that the flow's file has as its globals."""
     from clx.daily.lake import Lake
 
