@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
@@ -48,7 +49,7 @@ def overhead(folder: Path, days: int) -> None:
             for number in range(_WARM + days):
                 if number == _WARM:
                     efforts = [cpu(_all(clx_processes)), cpu(_all(temporal))]
-                    ours.clear(), theirs.clear()
+                    ours, theirs = [], []
                 began = time.perf_counter()
                 found = workflow_of(flow.name)(_FIRST + timedelta(days=number)).result()
                 ours.append(time.perf_counter() - began)
@@ -61,7 +62,8 @@ def overhead(folder: Path, days: int) -> None:
             spent = [cpu(_all(clx_processes)) - efforts[0], cpu(_all(temporal)) - efforts[1]]
     row(
         "a day of 17 steps that compute nothing, median wall, by Temporal's",
-        *map(statistics.median, (ours, theirs)),
+        statistics.median(ours),
+        statistics.median(theirs),
         AIM,
     )
     row("the same, CPU of servers and workers, by Temporal's", spent[0] / days, spent[1] / days, AIM)
@@ -80,15 +82,15 @@ def _temporal(folder: Path) -> Iterator[tuple[str, list[int]]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address, program = f"127.0.0.1:{port}", Path(sys.executable).with_name("temporal")
-    command: list[str | Path] = [program, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [str(program), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
+    quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     with subprocess.Popen(
-        [*command, "--db-filename", folder / "temporal.db", "--log-level", "error"],
+        [*command, "--db-filename", str(folder / "temporal.db"), "--log-level", "error"],
         env={**os.environ, "HOME": str(folder)},
         **quiet,
     ) as server:
         try:
-            health = [program, "operator", "cluster", "health", "--address", address]
+            health: list[str | Path] = [program, "operator", "cluster", "health", "--address", address]
             while subprocess.run(health, capture_output=True).returncode:
                 time.sleep(0.1)
             with subprocess.Popen(

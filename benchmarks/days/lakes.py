@@ -30,7 +30,8 @@ import numpy, pyarrow.compute, pyarrow.parquet
 {imports}
 began, before = time.perf_counter(), time.process_time()
 {body}
-print(json.dumps([time.perf_counter() - began, time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+wall, cpu = time.perf_counter() - began, time.process_time() - before
+print(json.dumps([wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
 _BY_HAND = """
 found = pl.scan_parquet(sorted(glob.glob("lake/clean/silver/slm_*/2026/11/27/*.parquet")))

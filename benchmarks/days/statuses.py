@@ -8,11 +8,12 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 from clx import Queue
-from clx.daily.days import days_of, flows_of
+from clx.daily.days import DayRow, days_of, flows_of
 
 FLOWS, DAYS, STEPS = 10, 365, 17
 AIM = 0.3
@@ -38,10 +39,11 @@ def status(folder: Path, _days: int) -> None:
     (folder / "flow.py").write_text(_FLOW)
     with Queue.open(folder / ".clx" / "jobs.db") as queue:
         _fill(queue)
-        for what, body in (
+        asks: tuple[tuple[str, Callable[[], dict[str, list[DayRow]]]], ...] = (
             (f"what became of {DAYS} days of {FLOWS} flows", lambda: flows_of(queue.database)),
             (f"what became of {DAYS} days of one of them", lambda: {"": days_of(queue.database, "flow-3")}),
-        ):
+        )
+        for what, body in asks:
             taken = []
             for _ in range(7):
                 began = time.process_time()

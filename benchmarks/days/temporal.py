@@ -9,6 +9,7 @@ import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -17,27 +18,27 @@ from temporalio.worker import Worker
 QUEUE = "bench-day"
 
 
-@activity.defn
+@activity.defn  # type: ignore[untyped-decorator]
 def arrive(day: str) -> str:
     return day
 
 
-@activity.defn
+@activity.defn  # type: ignore[untyped-decorator]
 def prepare(readings: str) -> str:
     return readings
 
 
-@activity.defn
+@activity.defn  # type: ignore[untyped-decorator]
 def infer(patterns: str, slm: int) -> str:
     return f"{patterns} {slm}"
 
 
-@activity.defn
+@activity.defn  # type: ignore[untyped-decorator]
 def silver(result: str) -> str:
     return f"silver of {result}"
 
 
-@activity.defn
+@activity.defn  # type: ignore[untyped-decorator]
 def gold(results: dict[int, str]) -> int:
     return len(results)
 
@@ -46,14 +47,14 @@ def gold(results: dict[int, str]) -> int:
 class Day:
     """Seventeen activities, seven side by side."""
 
-    @workflow.run
-    async def run(self, day: str) -> int:
+    @workflow.run  # type: ignore[untyped-decorator]
+    async def run(self, day: str) -> Any:
         """The day."""
         wait = timedelta(minutes=15)
         readings = await workflow.execute_activity(arrive, day, start_to_close_timeout=wait)
         patterns = await workflow.execute_activity(prepare, readings, start_to_close_timeout=wait)
 
-        async def model(slm: int) -> str:
+        async def model(slm: int) -> Any:
             found = await workflow.execute_activity(infer, args=[patterns, slm], start_to_close_timeout=wait)
             return await workflow.execute_activity(silver, found, start_to_close_timeout=wait)
 

@@ -11,7 +11,6 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 
@@ -31,20 +30,20 @@ def gold(results: list[str]) -> int:
     return len(results)
 
 
-def prefect(_folder: str) -> Callable[[str], int]:
+def prefect(_folder: str) -> Any:
     from prefect import flow, task
     from prefect.task_runners import ThreadPoolTaskRunner
 
     first, prepare, model, keep, last = (task(each) for each in (arrive, arrive, infer, silver, gold))
 
-    def day(name: str) -> int:
+    def day(name: str) -> Any:
         patterns = prepare(first(name))
         return last([each.result() for each in [keep.submit(model.submit(patterns, slm)) for slm in range(1, 8)]])
 
     return flow(day, task_runner=ThreadPoolTaskRunner(max_workers=7))
 
 
-def dbos(folder: str) -> Callable[[str], int]:
+def dbos(folder: str) -> Any:
     from dbos import DBOS
 
     DBOS(
@@ -64,25 +63,25 @@ def dbos(folder: str) -> Callable[[str], int]:
         )
     )
 
-    def one(patterns: str, slm: int) -> str:
+    def one(patterns: str, slm: int) -> Any:
         return keep(model(patterns, slm))
 
     of_model = DBOS.workflow(name="model")(one)
 
-    def day(name: str) -> int:
+    def day(name: str) -> Any:
         patterns = prepare(first(name))
         handles = [DBOS.start_workflow(of_model, patterns, slm) for slm in range(1, 8)]
         return last([each.get_result(polling_interval_sec=0.01) for each in handles])
 
-    run: Any = DBOS.workflow(name="day")(day)
+    run = DBOS.workflow(name="day")(day)
     DBOS.launch()
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 def main() -> None:
     """Print seconds of a day, the median."""
     name, folder, days = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    run = {"prefect": prefect, "dbos": dbos}[name](folder)
+    run: Any = {"prefect": prefect, "dbos": dbos}[name](folder)
     found = []
     for number in range(days + 2):
         began = time.perf_counter()

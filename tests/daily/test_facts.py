@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written(lake: Lake, monkeypatch: pytest.MonkeyP
     def refuse(**_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(facts.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
     (found, *_) = lake_facts(lake)
     assert (found.ok, "Permission denied" in found.detail) == (False, True)
 

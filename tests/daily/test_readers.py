@@ -45,7 +45,7 @@ def test_gold_and_silver_by_duckdb(lake: Path) -> None:
 
     gold, silver = (f"{lake}/clean/{zone}/*/2026/11/27/*.parquet" for zone in ("gold", "silver"))
     (found,) = duckdb.sql(
-        f"SELECT count(*), max(abs(g.score_mean - s.mean)) FROM read_parquet('{gold}') g JOIN "  # noqa: S608
+        f"SELECT count(*), max(abs(g.score_mean - s.mean)) FROM read_parquet('{gold}') g JOIN "
         f"(SELECT sensor, avg(score) AS mean FROM read_parquet('{silver}') GROUP BY sensor) s USING (sensor)"
     ).fetchall()
     assert found[0] == 20

@@ -117,17 +117,11 @@ def work(
 
 
 def _work_here(here: Here, database: Database, flow: Flow, count: int | None) -> int:
-    from clx.cli.routines_run import group_of
+    from clx.cli.routines_run import keep_working
     from clx.routines.registry import known
-    from clx.workers.supervision.function_workers import keep_group
 
-    group = group_of(
-        *(here, database, lambda text: echo(text, err=True), (flow.file.stem,), count, known().values()),
-        host=True, path=(str(flow.file.parent),),
-    )  # fmt: skip
-    echo(f"Workers for {flow.name} at {database.name}", err=True)
-    grace = here.resolved.settings.workers.grace_period
-    return keep_group(group, lambda: bool(group.given_up), grace, "clx daily work")
+    whom, path = (flow.name, "clx daily work"), (str(flow.file.parent),)
+    return keep_working(here, database, whom, (flow.file.stem,), count, known().values(), path=path)
 
 
 def _work_on_temporal(

@@ -32,6 +32,7 @@ from clx.daily.lineage import made_of
 from clx.errors import ArtifactError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
+from clx.regular import mark_of
 from clx.routines.codecs import register_hint
 
 if TYPE_CHECKING:
@@ -266,20 +267,9 @@ class Lake:
     @cached_property
     def mark(self) -> str:
         """What tells this lake from others, by whatever path it is seen."""
-        path = self.folder / MARK
-        if not path.exists():
-            if self.folder.exists() and not self.folder.is_dir():
-                raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            made = path.with_name(f"{MARK}.{secrets.token_hex(6)}")
-            made.write_text(secrets.token_hex(8), encoding="ascii")
-            try:
-                os.link(made, path)
-            except FileExistsError:
-                pass  # somebody else was faster
-            finally:
-                made.unlink()
-        return path.read_text(encoding="ascii").strip()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
+        return mark_of(self.folder, MARK)
 
     @cached_property
     def _place(self) -> tuple[Database, ArtifactStore]:

@@ -31,7 +31,7 @@ def ran(queue: Queue, flow: str, day: str, value: object = None) -> int:
 
 @pytest.fixture
 def jobs(queue: Queue) -> list[int]:
-    whole = {"missing": {}, "errors": {}}
+    whole: dict[str, object] = {"missing": {}, "errors": {}}
     found = [
         ran(queue, "lab", DAYS[2], whole),
         ran(queue, "lab", DAYS[1], {"missing": {"infer": [3]}, "errors": {}}),
