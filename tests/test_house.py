@@ -52,10 +52,6 @@ UNTESTED = {
             "routines.host routines.remote",
         ),
         (
-            "flows on workers: held by tests/cli/test_daily.py, which starts them",
-            "daily.registering",
-        ),
-        (
             "days on Temporal: held by tests/daily/temporal/test_engine.py, which starts its server and workers",
             "daily.temporal.client daily.temporal.interpreter daily.temporal.worker",
         ),

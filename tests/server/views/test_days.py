@@ -13,6 +13,7 @@ from clx.db.jobs import Queue
 from clx.db.lake.table import LakeTable, VersionRow
 from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
+from clx.server.views.days import WIDTH
 
 BROWSER = {"accept": "text/html"}
 TODAY = datetime.now(UTC).date()
@@ -67,6 +68,7 @@ def _window(served: Served, address: str) -> list[str]:
     found = re.findall(r'<time datetime="(\d{4}-\d\d-\d\d)"', served.get(address).text)
     assert found[-1] == DAYS[0]
     assert found == sorted(found)
+    assert len(found) == WIDTH
     return found
 
 
