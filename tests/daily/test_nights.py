@@ -32,9 +32,9 @@ class Table:
 
     def __init__(self, queue: Queue, at: str, begins: str) -> None:
         self.queue = queue
-        self.flow = Flow("night", [Step("one", lambda: 1)], zone="Europe/Berlin", at=at)
+        self.flow = Flow("nights", [Step("one", lambda: 1)], zone="Europe/Berlin", at=at)
         self.set(begins)
-        announce(queue, [workflow_of("night")], "")
+        announce(queue, [workflow_of("nights")], "")
 
     def set(self, at: str | datetime) -> None:
         moment = on_the_clock(at) if isinstance(at, str) else at
@@ -42,13 +42,13 @@ class Table:
         self.queue.schedules.fire_due()
 
     def jobs(self) -> list[Job]:
-        return self.queue.search(type="workflow:night", limit=1000)[::-1]
+        return self.queue.search(type="workflow:nights", limit=1000)[::-1]
 
     def keys(self) -> list[str | None]:
         return [each.key for each in self.jobs()]
 
     def claim(self) -> Job | None:
-        found = self.queue.claim(["workflow:night"], 1)
+        found = self.queue.claim(["workflow:nights"], 1)
         return found[0] if found else None
 
     def finish(self, job: Job) -> None:
@@ -85,7 +85,7 @@ def test_each_day_has_one_run_in_a_night_of_23_and_of_25_hours(
             table.finish(job)
         moment += HALF
     assert found == list(zip(days, begun, strict=True))
-    assert [(each.day, each.state) for each in days_of(queue.database, "night")] == [
+    assert [(each.day, each.state) for each in days_of(queue.database, "nights")] == [
         (day, "done") for day in days[::-1]
     ]
 
@@ -106,7 +106,7 @@ def test_a_run_over_midnight_is_of_the_day_it_was_due(queue: Queue) -> None:
 def test_a_run_by_hand_before_it_is_due_is_the_run_of_that_day(queue: Queue, tmp_path: Path) -> None:
     table = Table(queue, "06:00", "2026-11-26T12:00")
     table.set("2026-11-27T05:00")
-    asked = Backfill(queue, "night", [date(2026, 11, 27)])
+    asked = Backfill(queue, "nights", [date(2026, 11, 27)])
     (entered,) = asked.enter(ArtifactStore(tmp_path / "artifacts"), "")
     job = table.claim()
     assert job is not None
