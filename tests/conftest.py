@@ -61,7 +61,7 @@ QUICK = (
         f"daily/test_{name}.py"
         for name in (
             *("backfill", "checks", "code", "day", "days", "flow", "history", "lake", "lineage", "settling"),
-            *("staged_kinds", "staging", "why"),
+            *("delta", "facts", "nights", "staged_kinds", "staging", "why"),
         )
     ),
     "daily/temporal/test_plan.py",

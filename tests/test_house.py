@@ -30,7 +30,7 @@ UNTESTED = {
             (
                 "cli.build cli.cache cli.check cli.config cli.db cli.doctor cli.jobs cli.selftest cli.services "
                 "cli.job_logs cli.schedules cli.limits cli.routines cli.routines_run cli.routine_display "
-                "cli.routine_options "
+                "cli.routine_options cli.doctor_daily "
                 "cli.server cli.tools cli.trust cli.worker cli.workers "
                 "cli.import_ cli.project cli.work cli.work_deposit cli.work_options cli.work_run cli.work_search "
                 "cli.work_wait cli.pipelines cli.pipelines_show "
@@ -51,10 +51,6 @@ UNTESTED = {
         (
             "processes that do routines: held by tests/routines/test_remote.py, which starts them",
             "routines.host routines.remote",
-        ),
-        (
-            "flows on workers: held by tests/cli/test_daily.py, which starts them",
-            "daily.registering",
         ),
         (
             "days on Temporal: held by tests/daily/temporal/test_engine.py, which starts its server and workers",

@@ -30,10 +30,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def workers(where: str, *, hosts: int = 1, tasks: int = 1) -> Iterator[dict[str, list[subprocess.Popen[bytes]]]]:
-    """So many hosts of workflows and workers of tasks."""
+def workers(
+    where: str, *, hosts: int = 1, tasks: int = 1, module: str = "benchmarks.rivals.tasks"
+) -> Iterator[dict[str, list[subprocess.Popen[bytes]]]]:
+    """So many hosts of workflows and workers of tasks, which import *module*."""
     told = msgspec.to_builtins(Settings())
-    told["python"] |= {"modules": ["benchmarks.rivals.tasks"], "path": [str(ROOT)]}
+    told["python"] |= {"modules": [module], "path": [str(ROOT)]}
     settings = msgspec.json.encode(told).decode()
     found: dict[str, list[subprocess.Popen[bytes]]] = {"workflow": [], "python": []}
     try:

@@ -103,6 +103,31 @@ def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
         raise
 
 
+def mark_of(folder: Path, name: str) -> str:
+    """What tells a directory from others, by whatever path and from whichever machine it is seen.
+
+    It lies there in the file *name*; who asks first makes both, and whoever asks at the same moment gets the same.
+
+    Raises:
+        OSError: it cannot be read or made.
+    """
+    path = folder / name
+    with contextlib.suppress(FileNotFoundError):
+        return read_regular(path).decode("ascii", "replace").strip()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / f".{name.lstrip('.')}.{os.urandom(6).hex()}"
+    try:
+        with made.open("x", encoding="ascii") as stream:
+            stream.write(os.urandom(8).hex())
+            stream.flush()
+            os.fsync(stream.fileno())  # no empty one after a power failure
+        with contextlib.suppress(FileExistsError):  # somebody else was faster
+            os.link(made, path)
+    finally:
+        made.unlink(missing_ok=True)
+    return read_regular(path).decode("ascii", "replace").strip()
+
+
 _CURES = {
     errno.EMFILE: "Close what this program has open, or let it open more: `ulimit -n` shows how many.",
     errno.ENFILE: "End programs that have many files open, or raise fs.file-max.",

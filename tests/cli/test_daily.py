@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.support.tools import skip_or_fail
 
 
 def clx(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -84,6 +86,19 @@ def test_six_of_seven_are_enough_and_five_are_not(lab: Path) -> None:
     assert run(lab)["missing"] == {}
     told = json.loads((lab / "lake/clean/gold/aggregated/2026/11/27/_schema.json").read_text())
     assert (told["version"], told["missing"]) == (2, [])
+
+
+def test_a_machine_without_a_network_runs_days(lab: Path) -> None:
+    """As in a laboratory that has none: not even its own address answers there."""
+    if os.geteuid() != 0:
+        skip_or_fail("root", "a namespace without a network needs root")
+    told = subprocess.run(
+        ["unshare", "-n", sys.executable, "-P", "-m", "clx", "daily", "run", "flow.py", "--date", "2026-11-27"],
+        cwd=lab, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert pq.read_table(lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet").num_rows == 20
+    assert len(jobs(lab)) == 17, "workers of its own did the steps"
 
 
 def test_the_same_in_one_process(lab: Path) -> None:

@@ -79,9 +79,9 @@ def runs(folder: Path) -> int:
 
 
 @contextmanager
-def going(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The same command while it runs, with all the days in order; what it says goes into a file."""
-    words = command("daily", "backfill", f"{_DAYS[0]}..{_DAYS[-1]}", "flow.py", "--in-order")
+def going(folder: Path, *more: str, days: str = f"{_DAYS[0]}..{_DAYS[-1]}") -> Iterator[subprocess.Popen[bytes]]:
+    """The same command while it runs, with the days in order; what it says goes into a file."""
+    words = command("daily", "backfill", days, "flow.py", "--in-order", *more)
     with (folder / "said").open("wb") as said, subprocess.Popen(words, cwd=folder, stdout=said, stderr=said) as started:
         (folder / "said").rename(folder / f"said-{started.pid}")
         try:
@@ -141,6 +141,33 @@ def test_killed_with_all_its_workers_the_same_command_goes_on(place: Path) -> No
     assert [each for each in ran(place) if each.startswith("keep")] == [f"keep {day}" for day in _DAYS]
     assert Counter(ran(place))["arrive 2026-11-02"] == 2  # the run that was killed, and the one that went on
     assert runs(place) == len(_DAYS)
+
+
+def test_thirty_days_with_kills_in_between_are_each_done_once(place: Path) -> None:
+    """Some were done before, one had failed; whatever is killed while a day's first or last step runs goes on."""
+    days, wanted = "2026-11-01..2026-11-30", ("--only", "failed,missing")
+    every = [f"2026-11-{number:02}" for number in range(1, 31)]
+    (place / "bad-2026-11-04").touch()
+    for day, code in (("2026-11-02", 0), ("2026-11-04", 1), ("2026-11-17", 0)):
+        backfill(place, days=day, code=code)
+    (place / "bad-2026-11-04").unlink()
+    before = len(ran(place))
+    held = ["2026-11-03", "2026-11-11", "2026-11-24"]
+    for day in held:
+        (place / f"hold-{day}").touch()
+    for day in held:
+        with going(place, *wanted, days=days) as started:
+            until(lambda day=day: f"arrive {day}" in ran(place))  # type: ignore[misc]
+            kill_all(started)
+        (place / f"hold-{day}").unlink()
+    found = backfill(place, "--in-order", *wanted, days=days)
+    assert set(states(found)) == {"done"}
+    kept = [each.partition(" ")[2] for each in ran(place) if each.startswith("keep")]
+    assert Counter(kept) == dict.fromkeys(every, 1)
+    assert kept[2:] == [day for day in every if day not in kept[:2]], "in order"
+    begun = Counter(each.partition(" ")[2] for each in ran(place)[before:] if each.startswith("arrive"))
+    assert begun == {day: 2 if day in held else 1 for day in every if day not in {"2026-11-02", "2026-11-17"}}
+    assert runs(place) == len(every) + 1, "the one that had failed was run again"
 
 
 def test_whoever_waits_starts_workers_when_those_of_others_have_ended(place: Path) -> None:

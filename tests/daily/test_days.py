@@ -11,7 +11,7 @@ import pytest
 
 from clx import NewJob, Queue
 from clx.daily import Flow, Step
-from clx.daily.days import DayRow, Late, days_of, late
+from clx.daily.days import DayRow, Late, days_of, flows_of, late
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 
 def ran(queue: Queue, day: str, value: Any = None, error: Any = None) -> int:
-    job = queue.enqueue(NewJob("workflow:lab", {"arguments": {"data_date": {"$date": day}}}))
+    job = queue.enqueue(NewJob("workflow:lab", {"arguments": {"data_date": {"$date": day}}}, key=day))
     (claimed,) = queue.claim(["workflow:lab"], 1)
     if error is not None:
         queue.fail(claimed.id, claimed.run, error)
@@ -35,14 +35,17 @@ def test_each_day_by_its_newest_run(queue: Queue) -> None:
     ran(queue, "2026-11-27", error={"type": "ValueError", "message": "bad"})
     ran(queue, "2026-11-25", {"missing": {"infer": [3]}, "errors": {"infer[3]": "ValueError: bad"}})
     again = ran(queue, "2026-11-27", {"missing": {}, "errors": {}})
-    queue.enqueue(NewJob("workflow:lab", {"arguments": {}, "schedule": {"data_date": "2026-11-28"}}))
-    queue.enqueue(NewJob("workflow:lab", {"arguments": {"odd": 1}}))
-    queue.enqueue(NewJob("workflow:other", {"arguments": {"data_date": "2026-11-30"}}))
+    queue.enqueue(NewJob("workflow:lab", {"arguments": {}, "schedule": {"data_date": "2026-11-28"}}, key="2026-11-28"))
+    queue.enqueue(NewJob("workflow:lab", {"arguments": {"odd": 1}}, key="2026-11-29"))
+    queue.enqueue(NewJob("workflow:other", {"arguments": {"data_date": "2026-11-30"}}, key="2026-11-30"))
     found = days_of(queue.database, "lab")
     assert [(each.day, each.state) for each in found] == [
         ("2026-11-28", "queued"), ("2026-11-27", "done"), ("2026-11-26", "done"), ("2026-11-25", "partial"),
     ]  # fmt: skip
     assert (found[1].job, found[3].said) == (again, "infer: 3")
+    assert days_of(queue.database, "lab", "2026-11-26", "2026-11-27") == found[1:3]
+    every = flows_of(queue.database, "2026-11-27")
+    assert (list(every), every["lab"]) == (["lab", "other"], found[:2])
 
 
 def test_why_a_day_failed(queue: Queue) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clx.db.browsing import Filter, batches, browse, call_tree, recent_runs, states_of_batch
+from clx.db.browsing import Filter, batches, browse, call_tree, keyed, recent_runs, states_of_batch
 from clx.db.calls.models import Call
 from clx.db.jobs import Queue
 from clx.db.models import NewJob, Success
@@ -26,6 +26,20 @@ def every(queue: Queue, which: Filter, *, limit: int = 7, seconds: float = 5.0) 
             return found
         assert before is None or page.before < before
         before = page.before
+
+
+def test_by_their_keys_the_last_first_whatever_their_state(queue: Queue) -> None:
+    register_this_process(queue.database, "w:a")
+    for key in ("k1", "k3", "k2", "k4"):
+        queue.enqueue(NewJob("w:a", {}, key=key))
+    (claimed,) = queue.claim(["w:a"], 1)
+    queue.finish(claimed.id, claimed.run, {})
+    again = queue.enqueue(NewJob("w:a", {}, key="k1"))
+    queue.enqueue(NewJob("other", {}, key="k2"))
+    found = keyed(queue.database, Filter(prefix="w:"), "k1", "k3", limit=9)
+    assert [each.key for each in found] == ["k3", "k2", "k1", "k1"]
+    assert [each.id for each in found[2:]] == [again, claimed.id]
+    assert [each.key for each in keyed(queue.database, Filter(type="w:a"), "k1", "k3", limit=2)] == ["k3", "k2"]
 
 
 @pytest.fixture

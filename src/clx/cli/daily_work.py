@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import date
@@ -51,6 +50,8 @@ def engine_options(command: F) -> F:
 def run_on_temporal(here: Here, database: Database, flow: Flow, day: date, server: tuple[str, str]) -> Output:
     """Run a day on a Temporal server, and wait for it."""
     _require()
+    import asyncio
+
     from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected, run_day
     from clx.daily.temporal.plan import document_of
@@ -116,17 +117,11 @@ def work(
 
 
 def _work_here(here: Here, database: Database, flow: Flow, count: int | None) -> int:
-    from clx.cli.routines_run import group_of
+    from clx.cli.routines_run import keep_working
     from clx.routines.registry import known
-    from clx.workers.supervision.function_workers import keep_group
 
-    group = group_of(
-        *(here, database, lambda text: echo(text, err=True), (flow.file.stem,), count, known().values()),
-        host=True, path=(str(flow.file.parent),),
-    )  # fmt: skip
-    echo(f"Workers for {flow.name} at {database.name}", err=True)
-    grace = here.resolved.settings.workers.grace_period
-    return keep_group(group, lambda: bool(group.given_up), grace, "clx daily work")
+    whom, path = (flow.name, "clx daily work"), (str(flow.file.parent),)
+    return keep_working(here, database, whom, (flow.file.stem,), count, known().values(), path=path)
 
 
 def _work_on_temporal(
@@ -136,6 +131,8 @@ def _work_on_temporal(
     has = sorted({each.pool for each in flow.order if each.pool})
     if unknown := [each for each in pools or () if each not in has]:
         raise UsageError(f"{flow.name} has no pool {unknown[0]!r}.", f"It has: {', '.join(has) or 'none'}.")
+    import asyncio
+
     from clx.daily.registering import tasks_of
     from clx.daily.temporal.client import connected
     from clx.daily.temporal.worker import serve

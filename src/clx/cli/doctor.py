@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import asdict
 
+from clx.cli.doctor_daily import daily_options, facts_of
 from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 @click.option(
     "--db", "about_db", is_flag=True, help="About the job table instead: where it is kept, disk, clock, bells."
 )
+@daily_options
 @partial(about_database, short=False)
 @verbose_option(logs=False)
-def command(here: Here, course: Path | None, about_db: bool) -> Output:
+def command(
+    here: Here, course: Path | None, about_db: bool, daily: Path | None, staging: str | None, token_file: Path | None
+) -> Output:
     """Say what this machine has for building courses, and what to type for what is missing.
 
     With COURSE only what that course needs is looked at. Exit code 3 when something needed is missing.
@@ -44,7 +48,16 @@ def command(here: Here, course: Path | None, about_db: bool) -> Output:
       clx doctor
       clx doctor course.yaml
       clx doctor --db                     what keeps it, durability, clock, who wakes whom
+      clx doctor --daily lab/flow.py      its time zone, lakes, their bytes, disk, artifacts, clock
+      clx doctor --daily lab/flow.py --staging https://worker:8080 --token-file staging.token
     """
+    if daily is None and (staging or token_file):
+        raise UsageError("--staging and --token-file are about a flow.", "Name it, too: --daily FLOW")
+    if daily is not None:
+        if course is not None or about_db:
+            raise UsageError("With --daily nothing else is looked at.", "Leave the other out.")
+        facts = facts_of(here.near(daily.absolute().parent), daily, staging, token_file)
+        return _output(facts, _fact_lines(facts), 0 if all(fact.ok for fact in facts) else EXIT_STARTUP)
     if about_db:
         if course is not None:
             raise UsageError(

@@ -36,6 +36,10 @@ class Here:
         """The settings and where they come from, the course's if there is one; ``SettingsError`` where one is wrong."""
         return resolve(self._start or (Path.cwd() if self._course is None else self._course.absolute().parent))
 
+    def near(self, start: Path) -> Here:
+        """The same of the project that the directory *start* lies in."""
+        return Here(self._option, start=start)
+
     def types(self) -> list[str]:
         """The types of workers that the course needs; without one, those that services have workers of."""
         if self._course is None:

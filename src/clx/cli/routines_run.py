@@ -341,6 +341,34 @@ def group_of(
     )  # fmt: skip
 
 
+def keep_working(
+    here: Here,
+    database: Database,
+    whom: tuple[str, str],
+    modules: tuple[str, ...],
+    count: int | None,
+    routines: Iterable[Routine[..., Any]],
+    *,
+    timeout: float | None = None,
+    path: tuple[str, ...] = (),
+) -> int:
+    """Keep a host and workers of *routines* until Ctrl-C or SIGTERM; returns the exit code.
+
+    Args:
+        whom: for what they are, and the command that keeps them, as people are told.
+        timeout: seconds that tasks have to end then; None: as the settings say.
+
+    Raises:
+        WorkerStartupError: they die again and again.
+    """
+    from clx.workers.supervision.function_workers import keep_group
+
+    grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
+    group = group_of(here, database, lambda text: echo(text, err=True), modules, count, routines, host=True, path=path)
+    echo(f"Workers for {whom[0]} at {database.name}", err=True)
+    return keep_group(group, lambda: bool(group.given_up), grace, whom[1])
+
+
 @click.command("work")
 @_workers
 @module_option
@@ -365,13 +393,7 @@ def work(
     Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage or settings error, or a module cannot be
     imported; 3 the processes die again and again; 4 database error.
     """
-    from clx.workers.supervision.function_workers import keep_group
-
     routines = loaded(here, modules)
-    grace = here.resolved.settings.workers.grace_period if timeout is None else timeout
     with open_or_make(here.resolved, here.path, starting=True) as database:
-        group = group_of(
-            here, database, lambda text: echo(text, err=True), modules, count, routines.values(), host=True
-        )
-        echo(f"Workers for {', '.join(sorted(routines))} at {database.name}", err=True)
-        context.exit(keep_group(group, lambda: bool(group.given_up), grace, "clx routines work"))
+        whom = (", ".join(sorted(routines)), "clx routines work")
+        context.exit(keep_working(here, database, whom, modules, count, routines.values(), timeout=timeout))

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clx.db.jobs import Queue
+from clx.db.browsing import Filter, keyed
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
+    from clx.db.browsing import Keyed
     from clx.db.database import Database
     from clx.db.models import Job
 
 _MOST = 10_000
-"""Runs that are looked at, newest first."""
+"""Days that are told of, and runs that are looked at for them, newest days first."""
+_FIRST, _LAST = "0001-01-01", "9999-12-31"
 _STATES = {"succeeded": "done"}
 
 
@@ -29,6 +31,7 @@ class DayRow(NamedTuple):
         seconds: that it took; None: it has not ended.
         missing: by step, items that gave nothing.
         errors: by step or ``step[item]``, why.
+        ended_at: when, milliseconds UTC; None: it has not ended.
     """
 
     day: str
@@ -37,6 +40,7 @@ class DayRow(NamedTuple):
     seconds: float | None
     missing: dict[str, list[Any]]
     errors: dict[str, str]
+    ended_at: int | None = None
 
     @property
     def said(self) -> str:
@@ -46,14 +50,23 @@ class DayRow(NamedTuple):
         return "; ".join(f"{step}: {', '.join(map(str, items))}" for step, items in self.missing.items())
 
 
-def days_of(database: Database, flow: str) -> list[DayRow]:
-    """Each day of a flow by its newest run, newest day first."""
-    found: dict[str, DayRow] = {}
-    for job in Queue(database).search(type=f"workflow:{flow}", limit=_MOST):
-        day = _day(job)
-        if day is not None and (day not in found or found[day].job < job.id):
-            found[day] = row_of(day, job)
-    return [found[day] for day in sorted(found, reverse=True)]
+def days_of(database: Database, flow: str, first: str = _FIRST, last: str = _LAST) -> list[DayRow]:
+    """Each day of a flow from *first* to *last*, both included, by its newest run, newest day first."""
+    return _days(database, Filter(type=f"workflow:{flow}"), first, last).get(flow, [])
+
+
+def flows_of(database: Database, first: str = _FIRST, last: str = _LAST) -> dict[str, list[DayRow]]:
+    """The same of every flow that has run, by its name: of every workflow that is keyed by its day."""
+    return _days(database, Filter(prefix="workflow:"), first, last)
+
+
+def _days(database: Database, which: Filter, first: str, last: str) -> dict[str, list[DayRow]]:
+    found: dict[str, dict[str, DayRow]] = {}
+    for job in keyed(database, which, first, last, limit=_MOST):
+        days = found.setdefault(job.type.partition(":")[2], {})
+        if job.key == _day(job) and (job.key not in days or days[job.key].job < job.id):
+            days[job.key] = row_of(job.key, job)
+    return {flow: [days[day] for day in sorted(days, reverse=True)] for flow, days in sorted(found.items()) if days}
 
 
 class Late(NamedTuple):
@@ -85,7 +98,7 @@ def late(flow: Flow, found: Sequence[DayRow], now: datetime) -> Late | None:
     return None if state in {"done", "partial"} else Late(day, state)
 
 
-def _day(job: Job) -> str | None:
+def _day(job: Keyed) -> str | None:
     """The day that a run is of: its argument, or what its schedule said."""
     payload = job.payload if isinstance(job.payload, dict) else {}
     arguments, schedule = payload.get("arguments"), payload.get("schedule")
@@ -97,7 +110,7 @@ def _day(job: Job) -> str | None:
     return day if isinstance(day, str) else None
 
 
-def row_of(day: str, job: Job) -> DayRow:
+def row_of(day: str, job: Job | Keyed) -> DayRow:
     """A day as its run *job* has it."""
     value = job.result.get("value") if isinstance(job.result, dict) else None
     value = value if isinstance(value, dict) else {}
@@ -106,4 +119,6 @@ def row_of(day: str, job: Job) -> DayRow:
         errors = {**errors, "": f"{job.error.get('type', '')}: {job.error.get('message', '')}"}
     state = _STATES.get(job.state, job.state)
     took = None if job.started_at is None or job.finished_at is None else (job.finished_at - job.started_at) / 1000
-    return DayRow(day, "partial" if state == "done" and missing else state, job.id, took, missing, errors)
+    return DayRow(
+        day, "partial" if state == "done" and missing else state, job.id, took, missing, errors, job.finished_at
+    )

@@ -32,6 +32,7 @@ from clx.daily.lineage import made_of
 from clx.errors import ArtifactError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
+from clx.regular import mark_of
 from clx.routines.codecs import register_hint
 from clx.routines.context import FILES
 
@@ -232,6 +233,19 @@ class Lake:
             raise UsageError(f"{dataset} of {_day(day)} has no file {name!r}.", f"It has: {has}.")
         return pa.concat_tables([pq.read_table(self.store.bring(each["digest"])) for each in files])
 
+    def files(self, dataset: str, day: date | str, *, version: int | None = None) -> list[Path]:
+        """The Parquet files of a day, of one version, which nobody ever changes: to be scanned, and not be held whole.
+
+        They are those of the store, with names of their own: ``polars.scan_parquet(lake.files(…))``,
+        ``pyarrow.dataset.dataset(…)``, DuckDB's ``read_parquet``.
+
+        Raises:
+            UsageError: it was not published.
+            ArtifactError: its bytes are gone.
+        """
+        row = self._newest(dataset, day, version)
+        return [self.store.bring(each["digest"]) for each in json.loads(row.files)]
+
     def version(self, dataset: str, day: date | str, version: int | None = None) -> Version | None:
         """A version of a day, the newest where none is named; None: there is none."""
         row = self.table.get(self.mark, _dataset(dataset), _day(day), version)
@@ -254,20 +268,9 @@ class Lake:
     @cached_property
     def mark(self) -> str:
         """What tells this lake from others, by whatever path it is seen."""
-        path = self.folder / MARK
-        if not path.exists():
-            if self.folder.exists() and not self.folder.is_dir():
-                raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            made = path.with_name(f"{MARK}.{secrets.token_hex(6)}")
-            made.write_text(secrets.token_hex(8), encoding="ascii")
-            try:
-                os.link(made, path)
-            except FileExistsError:
-                pass  # somebody else was faster
-            finally:
-                made.unlink()
-        return path.read_text(encoding="ascii").strip()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
+        return mark_of(self.folder, MARK)
 
     @cached_property
     def _place(self) -> tuple[Database, ArtifactStore]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from clx.db.database import Database
     from clx.db.models import Job
 
-_LOOKED_AT = 2000
-"""Newest jobs of a flow's steps among which the ones that made something are looked for."""
+_PAGE, _MOST = 100, 10_000
+"""Jobs of a step that are read at a time, newest first, and at most: what goes in was mostly made just now."""
 
 
 def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, Any]]:
@@ -26,13 +26,12 @@ def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, A
     wanted = artifacts_of(inputs)
     if not wanted:
         return {}
-    made = _made(database, flow)
+    makers = _Makers(database, flow)
     found: dict[str, dict[str, Any]] = {}
     while wanted:
         digest = wanted.pop()
-        if digest in found or digest not in made:
+        if digest in found or (job := makers.of(digest)) is None:
             continue
-        job = made[digest]
         arguments = dict(job.payload["arguments"])
         code = arguments.pop("code", "")
         step = parse(job.type).name.removeprefix(f"{flow}.")
@@ -41,16 +40,34 @@ def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, A
     return found
 
 
-def _made(database: Database, flow: str) -> dict[str, Job]:
-    """The newest jobs of the steps of *flow*, by each artifact that their results name."""
-    from clx.daily.registering import known, task_id
+class _Makers:
+    """The newest jobs of the steps of a flow, by the artifacts that their results name; read as far as is asked for."""
 
-    there = known().get(flow)
-    found: dict[str, Job] = {}
-    for name in there.steps if there is not None else ():
-        for job in Queue(database).search(type=task_id(flow, name), state="succeeded", limit=_LOOKED_AT):
-            arguments = job.payload.get("arguments") if isinstance(job.payload, dict) else None
-            if isinstance(arguments, dict):
-                for digest in artifacts_of(msgspec.json.encode(job.result).decode()):
-                    found.setdefault(digest, job)
-    return found
+    def __init__(self, database: Database, flow: str) -> None:
+        from clx.daily.registering import known, task_id
+
+        there = known().get(flow)
+        self._queue = Queue(database)
+        self._found: dict[str, Job] = {}
+        self._before: dict[str, int | None] = {task_id(flow, name): None for name in (there.steps if there else ())}
+        self._looked = 0
+
+    def of(self, digest: str) -> Job | None:
+        """The job that made an artifact; None: none has, or it is gone or very old."""
+        while digest not in self._found and self._before and self._looked < _MOST:
+            self._read_on()
+        return self._found.get(digest)
+
+    def _read_on(self) -> None:
+        self._looked += _PAGE
+        for type_, before in list(self._before.items()):
+            jobs = self._queue.search(type=type_, state="succeeded", before=before, limit=_PAGE)
+            for job in jobs:
+                arguments = job.payload.get("arguments") if isinstance(job.payload, dict) else None
+                if isinstance(arguments, dict):
+                    for digest in artifacts_of(msgspec.json.encode(job.result).decode()):
+                        self._found.setdefault(digest, job)
+            if len(jobs) < _PAGE:
+                del self._before[type_]
+            else:
+                self._before[type_] = jobs[-1].id

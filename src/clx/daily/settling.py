@@ -51,6 +51,17 @@ def differences(lake: Lake) -> Iterator[Difference]:
             yield Difference(row.dataset, row.day, row.version, folder, why)  # else it was published meanwhile
 
 
+def sampled(lake: Lake, most: int) -> Iterator[Difference]:
+    """So many of the newest days, whether they differ or not: those that do not have no *why*.
+
+    Raises:
+        DatabaseError: the table cannot be read.
+    """
+    for row in sorted(_rows(lake), key=lambda each: (each.day, each.dataset), reverse=True)[:most]:
+        folder = lake.path(row.dataset, row.day)
+        yield Difference(row.dataset, row.day, row.version, folder, _why(row, folder))
+
+
 def repaired(lake: Lake, found: Difference) -> str:
     """Lay out a day's folder anew; returns why that cannot be, empty where it was done."""
     try:

@@ -14,16 +14,17 @@ from typing import Any, NamedTuple, get_args
 
 from clx.db.database import Database
 from clx.db.live import newest_job
-from clx.db.models import JobState, told_or_shown
+from clx.db.models import JobState, decode_or_show, told_or_shown
 from clx.db.odd_rows import Reader
 from clx.db.queries import Lookup
-from clx.db.validation import check_choice, check_search
+from clx.db.validation import check_choice, check_limit, check_search
 
 _NAMES = (
     "id", "type", "pool", "state", "priority", "key", "run", "max_runs", "worker_id", "created_at", "started_at",
     "finished_at", "not_before", "waits_for", "cancel_requested", "error",
 )  # fmt: skip
 _READER = Reader.of("jobs", _NAMES)
+_KEYED = Reader.of("jobs", ("id", "type", "key", "state", "payload", "result", "error", "started_at", "finished_at"))
 _RECENT = Reader("jobs.type", "runs.outcome", "runs.started_at", "runs.ended_at", "jobs.created_at", "runs.run")
 _RELATED = Reader("jobs.id", "jobs.type", "jobs.state")
 _CALLED = Reader(
@@ -141,6 +142,51 @@ def browse(database: Database, which: Filter, *, before: int | None, limit: int 
         if len(found) > limit:
             return Page(found[:limit], found[limit - 1].id, True)
     return Page(found, high if high > 1 else None, high <= 1)
+
+
+class Keyed(NamedTuple):
+    """A job with a key, and what it was given and gave; times in milliseconds UTC."""
+
+    id: int
+    type: str
+    key: str
+    state: str
+    payload: Any
+    result: Any
+    error: dict[str, Any] | None
+    started_at: int | None
+    finished_at: int | None
+
+
+def keyed(database: Database, which: Filter, first: str, last: str, *, limit: int) -> list[Keyed]:
+    """Jobs by their keys, from *first* to *last*, both included: the last key first, of each the newest job first.
+
+    An index serves it, however many jobs have other keys.
+
+    Args:
+        which: what else they have to fulfil.
+        limit: how many at most.
+
+    Raises:
+        QueueError: *limit* is no number.
+    """
+    check_limit(limit)
+    conditions, given = which.conditions()
+    where = " AND ".join([*conditions, "key >= :first", "key <= :last"])
+    query = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {', '.join(Keyed._fields)} FROM jobs {part} AND {where} "
+        "ORDER BY key DESC, id DESC LIMIT :limit) AS part"
+        for part in Lookup(database).parts(which.states or None, has_key=True)
+    )
+    named = {**given, "first": first, "last": last, "limit": limit}
+    return [_keyed(row) for row in database.read(f"{query} ORDER BY key DESC, id DESC LIMIT :limit", named)]
+
+
+def _keyed(row: tuple[Any, ...]) -> Keyed:
+    values, _ = _KEYED.read(row)
+    values[4:6] = [None if each is None else decode_or_show(each) for each in row[4:6]]
+    values[6] = None if row[6] is None else told_or_shown(row[6])
+    return Keyed(*values)
 
 
 def _stretches(high: int, seconds: float, *, in_one: bool) -> Iterator[int]:

@@ -17,9 +17,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clx.db.consumer import Consumer, Handler
 from clx.db.database import Database
 from clx.db.handlers import by_type, functions
 from clx.db.jobs import Queue
@@ -29,6 +28,9 @@ from clx.errors import EXIT_DONE, ClxError, UsageError
 from clx.platforms import system
 from clx.settings.problems import closest
 from clx.workers.logs import logged
+
+if TYPE_CHECKING:
+    from clx.db.consumer import Consumer, Handler
 
 log = logging.getLogger("clx.worker")
 
@@ -176,6 +178,8 @@ def serve(argv: list[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     if arguments.check:
         return _check(arguments)
+    from clx.db.consumer import Consumer  # only here: programs that only import modules start without it
+
     end_with_starter()
     handlers = load(arguments.target, arguments.types)
     logging.basicConfig(

@@ -6,15 +6,13 @@ artifacts lie in the same directory as theirs: others would find no inputs.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from clx.commands import SERVED
 from clx.db.state import StateDirectory
 from clx.jobtypes.registry import pool_name
-from clx.regular import read_regular
+from clx.regular import mark_of
 from clx.settings.schema import Settings
 
 _MARK = "id"
@@ -28,7 +26,7 @@ def pool_of(mode: str, tools: Mapping[str, str], database: Path, settings: Setti
     """
     if not database.name.endswith(SERVED) or settings.artifacts.url is not None:
         return pool_name(mode, tools)
-    return pool_name(mode, {**tools, "artifacts": _mark_of(StateDirectory.of(database).shared / "artifacts")})
+    return pool_name(mode, {**tools, "artifacts": mark_of(StateDirectory.of(database).shared / "artifacts", _MARK)})
 
 
 def artifacts_pool(database: Path, settings: Settings) -> str:
@@ -39,20 +37,4 @@ def artifacts_pool(database: Path, settings: Settings) -> str:
     """
     if not database.name.endswith(SERVED) or settings.artifacts.url is not None:
         return ""
-    return "at:" + _mark_of(StateDirectory.of(database).shared / "artifacts") + ":"
-
-
-def _mark_of(folder: Path) -> str:
-    """What tells a directory of artifacts from others, by whatever path and from whichever machine it is seen."""
-    path = folder / _MARK
-    with contextlib.suppress(FileNotFoundError):
-        return read_regular(path).decode("ascii", "replace")
-    folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f".{_MARK}.{os.urandom(6).hex()}"
-    made.write_text(os.urandom(8).hex(), encoding="ascii")
-    try:
-        with contextlib.suppress(FileExistsError):  # somebody else was faster
-            os.link(made, path)
-    finally:
-        made.unlink()
-    return read_regular(path).decode("ascii", "replace")
+    return "at:" + mark_of(StateDirectory.of(database).shared / "artifacts", _MARK) + ":"

@@ -188,6 +188,41 @@ def test_attempts_timeouts_pools_and_large_values(tmp_path: Path, server: Server
     assert len((tmp_path / "final").read_text()) == 1
 
 
+_REPLAY = """
+import asyncio, os, sys
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from clx.daily.temporal.interpreter import DayWorkflow
+
+async def go(text):
+    await Replayer(workflows=[DayWorkflow]).replay_workflow(WorkflowHistory.from_json("lab", text))
+
+text = sys.stdin.read()
+asyncio.run(go(text))
+try:
+    asyncio.run(go(text.replace("lab.silver", "lab.other")))
+except Exception as error:
+    print("replayed;", type(error).__name__, flush=True)
+os._exit(0)  # the client's threads may abort a process that ends
+"""
+
+
+def test_a_days_history_replays_without_a_server_or_a_network(tmp_path: Path, server: Server) -> None:
+    """In the sandbox, in whichever order Python has its sets: and where another step had run, that is told."""
+    lab = new(tmp_path / "lab")
+    with going(lab, "work", "--workers", "4", *on(server)):
+        run(lab, *on(server))
+    history = server.cli("workflow", "show", "--workflow-id", f"lab/{_DAY}", "--output", "json").stdout
+    assert history.count("lab.infer") >= 7
+    alone = ["unshare", "-n"] if os.geteuid() == 0 else []
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [*alone, sys.executable, "-P", "-c", _REPLAY],
+            input=history, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1:] == ["replayed; NondeterminismError"], done.stderr  # its core writes, too
+
+
 def test_no_server_there_is_told(tmp_path: Path) -> None:
     pytest.importorskip("temporalio")
     (tmp_path / ".clx").mkdir(mode=0o700)

@@ -47,6 +47,14 @@ def test_the_newest_of_every_day(table: LakeTable) -> None:
     assert table.newest("none") == []
 
 
+def test_the_newest_of_what_a_flow_has_made(table: LakeTable) -> None:
+    of_flow = ROW._replace(flow="lab")
+    for row in (of_flow, of_flow._replace(missing='["3"]'), of_flow._replace(day="2026-11-29"), ROW._replace(lake="o")):
+        table.publish(row)
+    found = table.of_flow("lab", "2026-11-01", "2026-11-28")
+    assert [(each.lake, each.day, each.version) for each in found] == [("lake", "2026-11-27", 2)]
+
+
 def test_the_files_of_every_version_stay_in_the_store(table: LakeTable) -> None:
     table.publish(ROW)
     assert any("d" * 64 in each for each in named_text(table.database))

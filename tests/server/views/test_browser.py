@@ -151,6 +151,10 @@ def fill(queue: Queue) -> dict[str, Any]:
     queue.calls.enter((job.id, job.run), [Call("fit", 0, NewJob("task:fit:1")), Call("plot", 0, NewJob("task:plot:1"))])
     batch, _ = queue.enqueue_batch([NewJob("notebook", {"deck": "one"}), NewJob("pdf")], NewJob("site"), name="course")
     queue.schedules.add(Schedule("nightly", "0 2 * * *", NewJob("render", {"file": "all"})), replace=True)
+    for night, value in (("2026-11-28", {"missing": {"infer": [3]}}), ("2026-11-29", {"missing": {}})):
+        queue.enqueue(NewJob("workflow:lab", {"arguments": {"data_date": night}}, key=night))
+        (day,) = queue.claim(["workflow:lab"])
+        queue.settle([Success(day.id, day.run, {"value": value})], [], 0)
     fill_works(queue)
     return {
         "pipeline": fill_pipelines(queue),
@@ -337,7 +341,7 @@ def test_nobody_is_shut_out(site: Site, tmp_path: Path) -> None:
         "/", "/jobs", f"/jobs/{ids['failed']}", f"/jobs/{ids['running']}", "/workflows", f"/workflows/{ids['flow']}",
         "/works", "/works?store=buckets&tag=night", "/works/localised", "/pipelines", f"/pipelines/{ids['pipeline']}",
         "/schedules", "/schedules/one?name=nightly", "/workers", "/builds", f"/builds/{ids['batch']}",
-        "/models", "/models/digits",
+        "/models", "/models/digits", "/days", "/days/one?flow=lab",
     )  # fmt: skip
     for mode in ("light", "dark"):
         site.look(mode=mode)

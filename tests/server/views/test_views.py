@@ -78,6 +78,9 @@ def filled(queue: Queue) -> dict[str, Any]:
     (job,) = queue.claim(["workflow:w<b>"])
     called = queue.calls.enter((job.id, job.run), [Call("a", 0, NewJob(f"task:{HOSTILE}:1"))])[0].job_id
     assert called is not None
+    queue.enqueue(NewJob("workflow:day<b>", {"arguments": {"data_date": "2026-11-27"}}, key="2026-11-27"))
+    (day,) = queue.claim(["workflow:day<b>"])
+    queue.settle([Failure(day.id, day.run, error)], [], 0)
     queue.calls.remember((job.id, job.run), "n", 0, json.dumps(HOSTILE))
     queue.calls.register([RoutineRow(f"task:{HOSTILE}:1", "mod", "digest", signature=HOSTILE)])
     batch, _ = queue.enqueue_batch([NewJob("t", {"n": 1}), NewJob("t", {"n": 2})], NewJob("u"), name=HOSTILE)
@@ -131,6 +134,7 @@ def addresses(ids: dict[str, Any]) -> Iterator[str]:
     yield from ("/", "/jobs", "/workflows", "/schedules", "/schedules/one?name=nightly", "/workers", "/builds")
     yield from ("/jobs?text=script&state=failed&key=%3Cscript%3E", f"/jobs?batch={ids['batch']}&worker=1")
     yield from (f"/jobs/{ids[name]}" for name in ("failed", "done", "waiting", "flow", "called"))
+    yield from ("/days", "/days?until=2026-11-30", "/days/one?flow=day%3Cb%3E", "/days/one?flow=x&until=2026-11-30")
     yield from ("/pipelines", "/pipelines?name=%3Cscript%3E&status=running", f"/pipelines/{ids['pipeline']}")
     yield from ("/works", "/works?store=buckets&status=queued", "/works?store=results&columns=group&columns=site")
     yield from ("/works?tag=%3Cscript%3E&text=script&order=creation", "/works?from=2026-11-30T00:00&until=2099-01-01")

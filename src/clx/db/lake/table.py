@@ -61,6 +61,12 @@ _EVERY = f"{_SELECT} v WHERE lake = :lake AND version = ({_LAST}) ORDER BY datas
 _ENTER = f"INSERT INTO lake_versions ({', '.join(_FIELDS)}) VALUES ({', '.join(f':{each}' for each in _FIELDS)})"
 
 
+_FLOW = (
+    f"{_SELECT} v WHERE flow = :flow AND day >= :first AND day <= :last AND version = ({_LAST}) "
+    "ORDER BY day, dataset, lake"
+)
+
+
 def _row(found: Sequence[Any]) -> VersionRow:
     return VersionRow._make(_READER.read(found)[0])
 
@@ -107,6 +113,11 @@ class LakeTable:
         """All versions of a dataset for the days from *first* to *last*, both included, oldest first."""
         where = {"lake": lake, "dataset": dataset, "first": first, "last": last}
         return [_row(each) for each in self.database.read(_ALL, where)]
+
+    def of_flow(self, flow: str, first: str, last: str) -> Sequence[VersionRow]:
+        """The newest version of every dataset that a flow made for the days from *first* to *last*, both included."""
+        rows = self.database.read(_FLOW, {"flow": flow, "first": first, "last": last})
+        return [_row(each) for each in rows]
 
     def newest(self, lake: str) -> Sequence[VersionRow]:
         """The newest version of every day of a lake, by dataset and day."""

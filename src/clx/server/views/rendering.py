@@ -17,7 +17,7 @@ from clx.server.api.documents import MOST
 from clx.server.paths import ID
 from clx.server.views.board import Board
 from clx.server.views.sections import TEMPLATES, Asked, Section, View
-from clx.server.views.telling import FILTERS, STATES
+from clx.server.views.telling import DAY_SYMBOLS, FILTERS, STATES
 
 if TYPE_CHECKING:
     import jinja2
@@ -67,7 +67,7 @@ class Renderer:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         made.filters.update(FILTERS)
-        made.globals |= {"STATES": STATES, "STATUSES": STATUSES}
+        made.globals |= {"DAY_SYMBOLS": DAY_SYMBOLS, "STATES": STATES, "STATUSES": STATUSES}
         made.globals["m"] = made.get_template("macros.html").module
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clx.server.views.builds import BUILDS
+from clx.server.views.days import DAYS
 from clx.server.views.jobs import JOBS
 from clx.server.views.models import MODELS
 from clx.server.views.overview import OVERVIEW
@@ -12,4 +13,4 @@ from clx.server.views.workers import WORKERS
 from clx.server.views.workflows import WORKFLOWS
 from clx.server.views.works import WORKS
 
-SECTIONS = (OVERVIEW, WORKS, PIPELINES, JOBS, WORKFLOWS, SCHEDULES, WORKERS, MODELS, BUILDS)
+SECTIONS = (OVERVIEW, WORKS, PIPELINES, JOBS, WORKFLOWS, DAYS, SCHEDULES, WORKERS, MODELS, BUILDS)

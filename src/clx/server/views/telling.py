@@ -6,7 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
@@ -15,12 +15,19 @@ from clx.db.models import Unreadable
 from clx.db.pipelines.browsing import Cell
 from clx.db.works.models import WORK, is_work
 
+if TYPE_CHECKING:
+    from clx.daily.days import DayRow
+
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 _PLAIN = re.compile(r"(?!(?:one|file)$)[A-Za-z0-9_-]{1,100}")
 SYMBOLS = {
     "created": "·", "queued": "…", "running": "▶", "paused": "‖", "success": "✓", "failure": "✗", "cancelled": "–",
 }  # fmt: skip
 """What stands for a status in a cell, so that nobody needs the colours."""
+DAY_SYMBOLS = {
+    "done": "✓", "partial": "◐", "failed": "✗", "running": "▶", "queued": "…", "cancelled": "–",
+}  # fmt: skip
+"""The same for the state of a day."""
 _FURTHEST = 1e12
 """Seconds that no moment is away."""
 _LONGEST = 100_000
@@ -138,6 +145,15 @@ def cell(of: Cell, base: str, here: str = "", label: int | str = "") -> Markup:
     return Markup(f'{begins} href="{address}"{current}>{ends[0]}{label}{ends[1]}')  # noqa: S704
 
 
+def day_cell(of: DayRow) -> Markup:
+    """A day of a flow as a cell of a grid, which leads to its run."""
+    said = f"{of.day} {of.state}" + (f": {of.said[:200]}" if of.said else "")
+    return Markup('<a class="cell {}" href="/workflows/{}" title="{}"><span aria-hidden="true">{}</span>{}').format(
+        of.state, of.job, said, DAY_SYMBOLS.get(of.state, "?"),
+        Markup('<span class="unseen">{}</span></a>').format(f"{of.day} {of.state}"),
+    )  # fmt: skip
+
+
 @lru_cache(64)
 def _cell_of(status: str) -> tuple[str, tuple[str, str]]:
     """What stands in every cell of a status, before and behind its address."""
@@ -149,5 +165,5 @@ def _cell_of(status: str) -> tuple[str, tuple[str, str]]:
 FILTERS = {
     "moment": moment, "machine_time": machine_time, "length": length, "brief": brief, "number": number, "size": size,
     "as_json": as_json, "in_short": in_short, "in_path": in_path, "work_address": work_address,
-    "milliseconds": milliseconds, "cell": cell, "type_address": type_address,
+    "milliseconds": milliseconds, "cell": cell, "day_cell": day_cell, "type_address": type_address,
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""What the benchmark of days measures, a part a module."""
