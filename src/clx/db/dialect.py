@@ -10,9 +10,11 @@ from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
 from clx.db.works import statements as works
 
+_LEASE = "coalesce(:lease, timeout, 3600000)"
+"""Milliseconds; none is as long as the job may take."""
 TAKE = (
-    "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :until, started_at = :now WHERE id "
+    f"UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = {_LEASE}, "
+    f"lease_until = :now + {_LEASE}, started_at = :now WHERE id "
 )
 QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
@@ -265,9 +267,9 @@ class Dialect(ABC):
         self.known_by_ids = f"{works.KNOWN_BY_IDS}{ids}"
         self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
         self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
-        self.works_to_change = (
-            f"{works.CHANGING} {works.FROM} WHERE w.id {ids} ORDER BY w.job_id{self.alone and f'{self.alone} OF j'}"
-        )
+        alone = self.alone and f"{self.alone} OF j"
+        self.work_to_change = f"{works.CHANGING} {works.FROM} WHERE w.id = ?{alone}"
+        self.works_to_change = f"{works.CHANGING} {works.FROM} WHERE w.id {ids} ORDER BY w.job_id{alone}"
 
     def _lock_rows(self) -> None:
         """Statements that look before they, or those that follow them in a transaction, change something."""

@@ -271,11 +271,11 @@ def parameters_in(text: str) -> str:
 
 # -- from a row to a document -----------------------------------------------------------------------------
 
-COLUMNS = (
-    "w.id, w.creation, w.start, w.stop, w.attempt, w.status, w.document, w.job_id, w.in_bucket, w.in_results, j.error, "
-    "j.progress"
-)
-"""What a document is made of, of works ``w`` and jobs ``j``."""
+_OWN = ("id", "creation", "start", "stop", "attempt", "status", "document", "job_id", "in_bucket", "in_results")
+OWN_COLUMNS = ", ".join(_OWN)
+"""What a document is made of, of the table of works alone; its job has the rest."""
+COLUMNS = ", ".join([*(f"w.{name}" for name in _OWN), "j.error", "j.progress"])
+"""All that a document is made of, of works ``w`` and jobs ``j``."""
 
 
 class Found(NamedTuple):
@@ -294,7 +294,17 @@ class Found(NamedTuple):
 
 def found_from_row(row: Sequence[Any]) -> Found:
     """The Work of a row of :data:`COLUMNS`."""
-    work_id, creation, start, stop, attempt, status, text, job_id, in_bucket, in_results, error, progress = row
+    *own, error, progress = row
+    return found_from(
+        own,
+        None if error is None else told_or_shown(error),
+        None if progress is None else decode_or_show(progress),
+    )
+
+
+def found_from(own: Sequence[Any], error: dict[str, Any] | None, progress: Any) -> Found:
+    """The Work of a row of :data:`OWN_COLUMNS`, and what its job says: its last error, and how far it is."""
+    work_id, creation, start, stop, attempt, status, text, job_id, in_bucket, in_results = own
     try:
         document = decode(text)
     except (ValueError, TypeError, RecursionError):
@@ -308,9 +318,9 @@ def found_from_row(row: Sequence[Any]) -> Found:
     document["attempt"] = attempt
     document["status"] = status
     if error is not None:
-        document["error"] = told_or_shown(error)
+        document["error"] = error
     if progress is not None:
-        document["progress"] = decode_or_show(progress)
+        document["progress"] = progress
     return Found(document, job_id, in_bucket != 0, in_results != 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clx.db.works.models import COLUMNS, LIVE_AND_ENDED
+from clx.db.works.models import COLUMNS, LIVE_AND_ENDED, OWN_COLUMNS
 
 WORK = (
     "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
@@ -12,9 +12,15 @@ LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
 LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
 UNLABEL = "DELETE FROM work_labels WHERE job_id = ? AND kind = ? AND value = ?"
 STORE = (
-    "UPDATE works SET site = :site, owner = :owner, creation = :creation, start = :start, "
-    "stop = :stop, attempt = :attempt, retries = :retries, archived = :archived, locked = :locked, "
+    "UPDATE works SET site = :site, owner = :owner, creation = :creation, start = coalesce(:start, start), "
+    "stop = CASE WHEN status IN ('success', 'failure', 'cancelled') THEN coalesce(:stop, stop) ELSE stop END, "
+    "attempt = coalesce(:attempt, attempt), retries = :retries, archived = :archived, locked = :locked, "
     "names_artifacts = :names_artifacts, document = :document WHERE job_id = :job"
+)
+"""``:start``, ``:stop`` and ``:attempt`` are none where they stay what they are."""
+STORE_AND_TELL = (
+    f"{STORE} RETURNING step_id, {OWN_COLUMNS}, (SELECT j.error FROM jobs j WHERE j.id = works.job_id), "
+    "(SELECT j.progress FROM jobs j WHERE j.id = works.job_id)"
 )
 
 # -- what follows what happens to the job ---------------------------------------------------------------
@@ -26,7 +32,10 @@ _STATUS = (
 )
 END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id RETURNING step_id"
 """A job has ended, whichever way."""
-BEGIN = "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id"
+BEGIN = (
+    "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id "
+    f"RETURNING {OWN_COLUMNS}"
+)
 WAIT = (
     "UPDATE works SET status = 'queued', attempt = attempt - CASE WHEN :released = 1 AND attempt > 0 THEN 1 ELSE 0 END "
     "WHERE job_id = :id RETURNING step_id"
@@ -84,7 +93,6 @@ NOTE_RUN = (
     "UPDATE runs SET stderr = :said, peak_memory = :peak_memory "
     "WHERE job_id = (SELECT job_id FROM works WHERE id = :id) AND run = :run RETURNING job_id"
 )
-MOMENTS = "SELECT attempt, start, stop, status FROM works WHERE job_id = ?"
 COUNT = "UPDATE works SET retries = :retries, attempt = :attempt WHERE job_id = :job"
 
 # -- looking ----------------------------------------------------------------------------------------------

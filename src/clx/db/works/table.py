@@ -58,7 +58,7 @@ class Works:
         self.database: Database = queue.database
         self._writer = Writer(queue.database)
         self._write = self._writer.write
-        self._is_fruitful = False
+        self._fruitful: Sequence[str] = ()  # the types that the last withdrawal asked for, where it found one
         self._struck_off_at = -_STRIKE_OFF_EVERY
         self._waiting: set[Bells] = set()
 
@@ -148,20 +148,24 @@ class Works:
         self, asked: Asked, worker: int | None, lease: int | None, accepts: Accepts | None
     ) -> Document | None:
         queue = self._queue
-        if self._is_fruitful and queue.is_rescue_due:  # works of the silent must not wait for a backlog to end
+        types = asked.types
+        fruitful, self._fruitful = self._fruitful, ()
+        if fruitful and queue.is_rescue_due:  # works of the silent must not wait for a backlog to end
             queue.rescue()
             self._strike_off()
-        self._is_fruitful = False
-        if not queue.may_claim(asked.types):
+        goes_on = fruitful == types  # in the middle of a backlog a look before is most likely one too many
+        if not goes_on and not queue.may_claim(types):
             self.database.require_in_place()
             if not (queue.rescue() or self._strike_off()):
                 return None
-        me = queue.worker_for(asked.types) if worker is None else worker
-        self.database.find_marks("", asked.types)
+        me = queue.worker_for(types) if worker is None else worker
+        self.database.find_marks("", types)
         found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
+        if found is None and goes_on:
+            return self._withdraw(asked, worker, lease, accepts)
         if found is None and self._strike_off():
             found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
-        self._is_fruitful = found is not None
+        self._fruitful = () if found is None else types
         return None if found is None else {**found[0].document, "run": found[1]}
 
     def _strike_off(self) -> bool:
@@ -220,7 +224,14 @@ class Works:
 
     # -- changing -------------------------------------------------------------------------------------
 
-    def update(self, documents: Iterable[Document], *, again: bool = True, worker: int | None = None) -> list[bool]:
+    def update(
+        self,
+        documents: Iterable[Document],
+        *,
+        again: bool = True,
+        worker: int | None = None,
+        told: dict[str, Found] | None = None,
+    ) -> list[bool]:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
         Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
@@ -230,6 +241,7 @@ class Works:
         Args:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
             worker: who holds one that waits, and of which a document says that it runs; None: this queue's own.
+            told: gets those that were taken as they are then, by id; but steps of pipelines, for which more may follow.
 
         Returns:
             For each whether it was taken.
@@ -245,12 +257,16 @@ class Works:
         taken: list[bool] = []
         for first in range(0, len(todo), SLICE):
             part = todo[first : first + SLICE]
-            taken += self._write("update_works", partial(update, todo=part, worker=worker, again=again))
+            body = partial(update, todo=part, worker=worker, again=again, told=told)
+            taken += self._write("update_works", body)
         return taken
 
-    def updated(self, document: Document) -> Found | None:
+    def updated(self, document: Document, *, again: bool = True) -> Found | None:
         """Give one work this document, as :meth:`update`, and read what it is then; None where it was not taken."""
-        return self.get(document["id"]) if self.update([document])[0] else None
+        told: dict[str, Found] = {}
+        if not self.update([document], again=again, told=told)[0]:
+            return None
+        return told.get(document["id"]) or self.get(document["id"])
 
     def exchange(
         self, document: Document, asked: Asked, *, worker: int | None = None, lease: Seconds | None = None

@@ -29,11 +29,13 @@ def _one(found: Found) -> doc.WorkFound:
 def _update(call: Call) -> doc.WorksTaken:
     asked: doc.WorksUpdated = call.body
     works = _works(call)
-    taken = works.update(asked.works, again=asked.again)
-    if asked.read:
+    told: dict[str, Found] | None = {} if asked.read else None
+    taken = works.update(asked.works, again=asked.again, told=told)
+    if told is not None:
         with suppress(DatabaseBusyError):  # it was done: only what has come of it cannot be told
             now = [
-                works.get(each["id"]) if is_taken else None for each, is_taken in zip(asked.works, taken, strict=True)
+                (told.get(each["id"]) or works.get(each["id"])) if is_taken else None
+                for each, is_taken in zip(asked.works, taken, strict=True)
             ]
             return doc.WorksTaken(taken, [None if each is None else _one(each) for each in now])
     return doc.WorksTaken(taken)
