@@ -264,7 +264,7 @@ class SqliteDatabase(Hasty):
         waited = time.monotonic() - begun
         self.leases.distrust(waited)
         is_over = getattr(self._local, "is_over", None)
-        if waited >= seconds or (is_over is not None and is_over()):
+        if waited >= seconds or self.is_in_haste or (is_over is not None and is_over()):
             raise error
         self.waits_since = self.waits_since or begun
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from clx.db.models import decode, decode_or_show, encode, told_or_shown
@@ -27,7 +26,9 @@ SAID = "_said"
 """What an update may tell besides of the run that it ends: a mapping with ``output`` and ``peak_memory``."""
 _TOLD = ("run", "error", "progress", SAID)
 """What the job of a Work tells; not kept in the document."""
-_HEX = "0123456789abcdef"
+_DIGITS = bytes(ord("0") if chr(code) in "0123456789abcdef" else ord(" ") for code in range(256))
+"""Each byte of a text → ``0`` where it is a hexadecimal digit."""
+_DIGEST = b"0" * 64
 _LAST_TICK = (1 << 48) - 1
 """The last 65,536th of a second that twelve digits have."""
 _BACK = 60 * 65536
@@ -188,14 +189,8 @@ def _flag(document: Mapping[str, Any], name: str) -> int:
 
 
 def _names_digest(text: str) -> bool:
-    """Whether a text has 64 hexadecimal digits in a row: these cover one of each 64 places, so only those are tried."""
-    for number, tried in enumerate(islice(text, 63, None, 64), 1):
-        if tried in _HEX:
-            place = 64 * number - 1
-            before, behind = text[place - 63 : place], text[place : place + 64]
-            if 63 - len(before.rstrip(_HEX)) + len(behind) - len(behind.lstrip(_HEX)) >= 64:
-                return True
-    return False
+    """Whether a text has 64 hexadecimal digits in a row; a pattern takes ten times as long."""
+    return _DIGEST in text.encode("utf-8", "replace").translate(_DIGITS)
 
 
 def fields_of(document: Mapping[str, Any]) -> Fields:

@@ -8,6 +8,7 @@ WORK = (
     "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
     "locked, in_bucket, in_results, names_artifacts, document, step_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+NEW_WORK = f"{WORK} ON CONFLICT (id) DO NOTHING"
 LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
 LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
 UNLABEL = "DELETE FROM work_labels WHERE job_id = ? AND kind = ? AND value = ?"
