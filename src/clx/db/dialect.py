@@ -177,6 +177,26 @@ class Dialect(ABC):
         )
         parts = (f"(SELECT count(*) FROM (SELECT 1 FROM jobs {part} LIMIT :most) AS part)" for part in self.queued)
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
+        self._count()
+
+    def _count(self) -> None:
+        """Statements that count jobs, along indexes that have each of them once."""
+        ended = f"{self.by_index('jobs_ended')} WHERE finished_at IS NOT NULL"
+        grouped = [f"SELECT type, state, count(*) AS n FROM jobs {ended} GROUP BY type, state"]
+        for state, part in (*(("queued", part) for part in self.queued), ("running", self.running)):
+            grouped.append(f"SELECT type, '{state}' AS state, count(*) AS n FROM jobs {part} GROUP BY pool, type")
+        self.counts = (
+            f"SELECT type, state, CAST(sum(n) AS BIGINT) FROM ({' UNION ALL '.join(grouped)}) AS parts "
+            "GROUP BY type, state"
+        )
+        """How many jobs there are by type and state."""
+        parts = " UNION ALL ".join(f"SELECT type, pool, not_before, created_at FROM jobs {part}" for part in self.queued)
+        self.waiting = (
+            "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
+            "count(*) FILTER (WHERE not_before > :now), min(created_at) "
+            f"FROM ({parts}) AS parts GROUP BY type, pool ORDER BY type, pool"
+        )
+        """What is queued, by type and pool: how many may be claimed now, how many later, since when the oldest."""
 
     def _claim_many(self, which: str) -> str:
         first = f"{self.first('id', which)} :n{self.locking}"
@@ -257,6 +277,7 @@ class Dialect(ABC):
         bucket = self.by_index("works_bucket")
         self.movable_works, self.moved_works = works.MOVABLE.format(index=bucket), works.MOVED.format(index=bucket)
         self.failed_works, self.overdue_works = works.FAILED.format(index=bucket), works.OVERDUE.format(index=bucket)
+        self.results_by_pipeline = works.RESULTS.format(index=self.by_index("works_results"))
         self.buckets = works.BUCKETS.format(index=bucket)
         self.created_at = f"{works.CREATED}IN ({self.ids('moments')}) ORDER BY w.job_id"
         self.labelled = (

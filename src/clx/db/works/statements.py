@@ -121,7 +121,7 @@ STATUS_BY_BUCKET = (
     "SELECT pipeline, status, count(*) FROM works WHERE in_bucket = 1 GROUP BY pipeline, status ORDER BY 1"
 )
 BUCKETS = f"{_PIPELINES}SELECT name FROM p WHERE name IS NOT NULL ORDER BY name"
-RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
+RESULTS = "SELECT pipeline, count(*) FROM works {index} WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
     f"{_in_buckets('failure')}AND w.attempt < w.retries "
     "AND (w.stop IS NULL OR w.stop <= :before) ORDER BY w.job_id LIMIT :n"

@@ -475,7 +475,7 @@ class Works:
 
     def results(self) -> dict[str, int]:
         """How many works are among the results, by pipeline."""
-        return {row[0]: row[1] for row in self.database.read(sql.RESULTS)}
+        return {row[0]: row[1] for row in self.database.read(self.database.sql.results_by_pipeline)}
 
 
 def _lease(seconds: Seconds) -> int:
