@@ -89,7 +89,9 @@ def test_a_statement_stays_on_its_index(long_queue: Queue, name: str, analyzed: 
 
     assert any(index in step for step in plan), plan
     scans = [step for step in plan if step.startswith("SCAN ") and "INDEX" not in step and "CONSTANT" not in step]
-    assert set(scans) <= {"SCAN paused", "SCAN limits", "SCAN ahead", "SCAN parts"}, plan  # of a few rows, however long the table is
+    assert set(scans) <= {"SCAN paused", "SCAN limits", "SCAN ahead", "SCAN parts"}, (
+        plan
+    )  # of a few rows, however long the table is
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
 
 

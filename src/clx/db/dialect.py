@@ -190,7 +190,9 @@ class Dialect(ABC):
             "GROUP BY type, state"
         )
         """How many jobs there are by type and state."""
-        parts = " UNION ALL ".join(f"SELECT type, pool, not_before, created_at FROM jobs {part}" for part in self.queued)
+        parts = " UNION ALL ".join(
+            f"SELECT type, pool, not_before, created_at FROM jobs {part}" for part in self.queued
+        )
         self.waiting = (
             "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
             "count(*) FILTER (WHERE not_before > :now), min(created_at) "

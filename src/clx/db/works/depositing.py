@@ -40,15 +40,15 @@ class New(NamedTuple):
     step: int | None = None
 
 
-def new_works(documents: Sequence[Document]) -> list[New]:
-    """Documents, checked.
+def new_works(documents: Sequence[Document], *, was_json: bool = False) -> list[New]:
+    """Documents, checked; *was_json*: as of :func:`.models.fields_of`.
 
     Raises:
         QueueError: names a field that is not possible.
     """
     found = []
     for document in documents:
-        fields = fields_of(document)
+        fields = fields_of(document, was_json=was_json)
         found.append(New(document, fields, deposit_key(document, fields)))
     return found
 

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from clx.db.models import decode, decode_or_show, encode, told_or_shown
 from clx.db.statements import NO_TIME
-from clx.db.validation import is_text
+from clx.db.validation import SMALL, check_text, is_text
 from clx.errors import QueueError
 from clx.settings.problems import shortened
 
@@ -193,8 +195,26 @@ def _names_digest(text: str) -> bool:
     return _DIGEST in text.encode("utf-8", "replace").translate(_DIGITS)
 
 
-def fields_of(document: Mapping[str, Any]) -> Fields:
+def _said_again(kept: Document) -> str:
+    """JSON text of what was JSON a moment ago: only whether everybody can read it again is looked at.
+
+    Raises:
+        QueueError: it is too large, or nested too deeply, or has a number that is.
+    """
+    try:
+        encoded = msgspec.json.encode(kept)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return encode(kept)  # which tells why
+    if len(encoded) > SMALL:
+        check_text(encoded)
+    return encoded.decode()
+
+
+def fields_of(document: Mapping[str, Any], *, was_json: bool = False) -> Fields:
     """What a document says, checked.
+
+    Args:
+        was_json: whether it comes from a JSON text, so that JSON can say all of it.
 
     Raises:
         QueueError: names the field that is not possible.
@@ -204,7 +224,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
     kept = dict(document)
     for name in _TOLD:
         kept.pop(name, None)
-    text = encode(kept)
+    text = _said_again(kept) if was_json else encode(kept)
     timeout = document.get("timeout")
     if timeout is None:
         timeout = 3600

@@ -70,8 +70,9 @@ class Works:
     # -- putting in -----------------------------------------------------------------------------------
 
     def deposit(
-        self, documents: Iterable[Document], *, anew: Collection[int] = (), apart: Collection[str] = ()
-    ) -> list[str]:
+        self, documents: Iterable[Document], *,
+        anew: Collection[int] = (), apart: Collection[str] = (), was_json: bool = False,
+    ) -> list[str]:  # fmt: skip
         """Queue works; returns their ids, in their order. They can be found and withdrawn when this returns.
 
         A deposit that is made again within a minute is the same: one of the same pipeline, creation, user and
@@ -80,11 +81,12 @@ class Works:
         Args:
             anew: the places of documents that are meant as further works though the same have come in before.
             apart: the ids of works that are others though alike: those of calls before, of which this is a part.
+            was_json: whether they come from a JSON text, so that JSON can say all of them.
 
         Raises:
             QueueError: names a field that is not possible; or a work has an id that is taken.
         """
-        new = new_works(list(documents))
+        new = new_works(list(documents), was_json=was_json)
         for index in anew:
             if 0 <= index < len(new):
                 new[index] = new[index]._replace(key=None)
@@ -231,6 +233,7 @@ class Works:
         again: bool = True,
         worker: int | None = None,
         told: dict[str, Found] | None = None,
+        was_json: bool = False,
     ) -> list[bool]:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
@@ -242,6 +245,7 @@ class Works:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
             worker: who holds one that waits, and of which a document says that it runs; None: this queue's own.
             told: gets those that were taken as they are then, by id; but steps of pipelines, for which more may follow.
+            was_json: as of :meth:`deposit`.
 
         Returns:
             For each whether it was taken.
@@ -250,7 +254,7 @@ class Works:
             QueueError: names a field that is not possible.
             LostWorkerError: who would hold one that a document says runs was struck off.
         """
-        todo = changes(list(documents))
+        todo = changes(list(documents), was_json=was_json)
         begins = any(each.run is None and each.fields.status == "running" for each in todo)
         if worker is None:
             worker = self._queue.worker_for([each.fields.type for each in todo]) if begins else 0

@@ -58,15 +58,15 @@ class Change(NamedTuple):
     said: Mapping[str, Any] | None
 
 
-def changes(documents: Sequence[Document]) -> list[Change]:
-    """Documents, checked; those without an id are of no work.
+def changes(documents: Sequence[Document], *, was_json: bool = False) -> list[Change]:
+    """Documents, checked; those without an id are of no work. *was_json*: as of :func:`.models.fields_of`.
 
     Raises:
         QueueError: names a field that is not possible.
     """
     found = []
     for document in documents:
-        fields, run = fields_of(document), document.get("run")
+        fields, run = fields_of(document, was_json=was_json), document.get("run")
         is_run = isinstance(run, int) and not isinstance(run, bool)
         said = document.get(SAID) if is_run else None
         told = said if isinstance(said, Mapping) else None
