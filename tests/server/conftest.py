@@ -12,11 +12,14 @@ import pytest
 
 from clx.db.jobs import Queue
 from clx.db.tokens import TokenTable
+from clx.server import access
 from clx.server.application import Application
 from clx.server.place import Place
 
 T = TypeVar("T")
 BASE = "http://127.0.0.1:8004"
+_PATIENCE = 120.0
+"""Seconds: on a machine that has much else to do a call is late; that one is refused for it is tested by itself."""
 
 
 class Served:
@@ -30,7 +33,7 @@ class Served:
         self.queue = queue
         tokens = TokenTable(queue.database)
         self.secrets = {role: tokens.add(f"a {role}", role) for role in ("read", "work", "admin")}
-        self.application = Application(queue, place, **options)
+        self.application = Application(queue, place, **{"patience": _PATIENCE, **options})
         self._runner = asyncio.Runner()
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url=BASE)
 
@@ -53,6 +56,12 @@ class Served:
         self.application.stop()
         self._runner.run(self.client.aclose())
         self._runner.close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are waited for as long."""
+    monkeypatch.setattr(access, "_LONG_PATIENCE", _PATIENCE)
 
 
 @pytest.fixture

@@ -167,7 +167,6 @@ def _bare_claim_finish(bare: Bare, count: int) -> None:
     params: dict[str, Any] = {
         "worker": 1,
         "lease": 30_000,
-        "until": 10**12 + 30_000,
         "now": 10**12,
         "pool": "",
         "type": _TYPE,

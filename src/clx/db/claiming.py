@@ -22,14 +22,16 @@ class Claim:
     """One claim of up to *n* queued jobs for *worker*, in claim order over all *types*.
 
     Args:
+        lease: milliseconds; None: as many as each job may take.
         harmless: give at most one that was rescued before, or that has a single run, and that one first.
         promote: let delayed jobs that are due take part; else only where no other is left.
 
     Attributes:
         statements: what it asks first, where one statement looks for all; else none.
+        works: rows of the Works among what was claimed last.
     """
 
-    __slots__ = ("_harmless", "_n", "_params", "_promote", "_tx", "_types", "statements")
+    __slots__ = ("_harmless", "_n", "_params", "_promote", "_tx", "_types", "statements", "works")
 
     def __init__(
         self,
@@ -38,13 +40,14 @@ class Claim:
         types: Sequence[str],
         pool: str,
         n: int,
-        lease: int,
+        lease: int | None,
         *,
         harmless: bool,
         promote: bool = True,
     ) -> None:
         self._tx, self._types, self._n, self._harmless, self._promote = tx, types, n, harmless, promote
-        self._params = {"worker": worker, "lease": lease, "until": tx.now + lease, "now": tx.now, "pool": pool}
+        self._params = {"worker": worker, "lease": lease, "now": tx.now, "pool": pool}
+        self.works: list[Sequence[Any]] = []
         self.statements: list[tuple[str, Mapping[str, Any]]] = []
         if tx.sql.claim_company and len(types) == 1 and (harmless or n == 1):
             named = {**self._params, "type": types[0], "n": n, "promote": int(promote)}
@@ -67,7 +70,7 @@ class Claim:
             LostWorkerError: the worker was struck off.
         """
         taken, flooded = self._take()
-        note_begun(self._tx, self._types, taken)
+        self.works = note_begun(self._tx, self._types, taken)
         return taken, flooded
 
     def prepare(self) -> None:
@@ -84,7 +87,7 @@ class Claim:
         tx = self._tx
         rows = tx.execute(tx.sql.claim_these, {**self._params, "n": 1, "ids": encode([job_id])}).fetchall()
         taken = _admitted(tx, [job_from_row(row, quickly=True) for row in rows])
-        note_begun(tx, self._types, taken)
+        self.works = note_begun(tx, self._types, taken)
         return taken
 
     def _look(self) -> tuple[bool, bool]:

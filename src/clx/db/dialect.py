@@ -10,9 +10,11 @@ from clx.db import statements
 from clx.db.statements import COLUMNS, SELECT
 from clx.db.works import statements as works
 
+_LEASE = "coalesce(:lease, timeout, 3600000)"
+"""Milliseconds; none is as long as the job may take."""
 TAKE = (
-    "UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = :lease, "
-    "lease_until = :until, started_at = :now WHERE id "
+    f"UPDATE jobs SET state = 'running', run = run + 1, worker_id = :worker, lease = {_LEASE}, "
+    f"lease_until = :now + {_LEASE}, started_at = :now WHERE id "
 )
 QUEUED = "FROM jobs WHERE state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 IN_CLAIM_ORDER = "ORDER BY claim_rank, deadline, id LIMIT"
@@ -175,6 +177,28 @@ class Dialect(ABC):
         )
         parts = (f"(SELECT count(*) FROM (SELECT 1 FROM jobs {part} LIMIT :most) AS part)" for part in self.queued)
         self.queued_at_most = f"SELECT {' + '.join(parts)}"
+        self._count()
+
+    def _count(self) -> None:
+        """Statements that count jobs, along indexes that have each of them once."""
+        ended = f"{self.by_index('jobs_ended')} WHERE finished_at IS NOT NULL"
+        grouped = [f"SELECT type, state, count(*) AS n FROM jobs {ended} GROUP BY type, state"]
+        for state, part in (*(("queued", part) for part in self.queued), ("running", self.running)):
+            grouped.append(f"SELECT type, '{state}' AS state, count(*) AS n FROM jobs {part} GROUP BY pool, type")
+        self.counts = (
+            f"SELECT type, state, CAST(sum(n) AS BIGINT) FROM ({' UNION ALL '.join(grouped)}) AS parts "
+            "GROUP BY type, state"
+        )
+        """How many jobs there are by type and state."""
+        parts = " UNION ALL ".join(
+            f"SELECT type, pool, not_before, created_at FROM jobs {part}" for part in self.queued
+        )
+        self.waiting = (
+            "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
+            "count(*) FILTER (WHERE not_before > :now), min(created_at) "
+            f"FROM ({parts}) AS parts GROUP BY type, pool ORDER BY type, pool"
+        )
+        """What is queued, by type and pool: how many may be claimed now, how many later, since when the oldest."""
 
     def _claim_many(self, which: str) -> str:
         first = f"{self.first('id', which)} :n{self.locking}"
@@ -255,6 +279,7 @@ class Dialect(ABC):
         bucket = self.by_index("works_bucket")
         self.movable_works, self.moved_works = works.MOVABLE.format(index=bucket), works.MOVED.format(index=bucket)
         self.failed_works, self.overdue_works = works.FAILED.format(index=bucket), works.OVERDUE.format(index=bucket)
+        self.results_by_pipeline = works.RESULTS.format(index=self.by_index("works_results"))
         self.buckets = works.BUCKETS.format(index=bucket)
         self.created_at = f"{works.CREATED}IN ({self.ids('moments')}) ORDER BY w.job_id"
         self.labelled = (
@@ -265,9 +290,9 @@ class Dialect(ABC):
         self.known_by_ids = f"{works.KNOWN_BY_IDS}{ids}"
         self.works_by_ids = f"SELECT job_id, id FROM works WHERE id {ids} ORDER BY job_id"
         self.ids_of_works = f"SELECT id FROM works WHERE job_id IN ({self.ids('jobs')})"
-        self.works_to_change = (
-            f"{works.CHANGING} {works.FROM} WHERE w.id {ids} ORDER BY w.job_id{self.alone and f'{self.alone} OF j'}"
-        )
+        alone = self.alone and f"{self.alone} OF j"
+        self.work_to_change = f"{works.CHANGING} {works.FROM} WHERE w.id = ?{alone}"
+        self.works_to_change = f"{works.CHANGING} {works.FROM} WHERE w.id {ids} ORDER BY w.job_id{alone}"
 
     def _lock_rows(self) -> None:
         """Statements that look before they, or those that follow them in a transaction, change something."""

@@ -221,7 +221,7 @@ class Lookup:
 
     def stats(self, types: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
         """Number of jobs per type and state."""
-        rows = self.database.read("SELECT type, state, count(*) FROM jobs GROUP BY type, state")
+        rows = self.database.read(self.database.sql.counts)
         found: dict[str, dict[str, int]] = {type_: {} for type_ in types or ()}
         for type_, state, count in (_COUNTED.read(row)[0] for row in rows):
             found.setdefault(type_, {})[state] = count

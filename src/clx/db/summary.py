@@ -55,12 +55,7 @@ class BatchProgress:
 
 def waiting(database: Database) -> list[Waiting]:
     """What is queued, per type and pool."""
-    rows = database.read(
-        "SELECT type, pool, count(*) FILTER (WHERE not_before <= :now), "
-        "count(*) FILTER (WHERE not_before > :now), min(created_at) FROM jobs "
-        "WHERE state = 'queued' GROUP BY type, pool ORDER BY type, pool",
-        {"now": database.clock.now()},
-    )
+    rows = database.read(database.sql.waiting, {"now": database.clock.now()})
     return [Waiting(*_WAITING.read(row)[0]) for row in rows]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -69,7 +70,7 @@ class Connection:
             ServerError: the server does not answer, or is none of CLX.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        where = f"{self._path}{quote(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
+        where = f"{self._path}{_quoted(path)}" + (f"?{urlencode(given, doseq=True)}" if given else "")
         sent = None if body is None else encode(body).encode()
         try:
             status, data = self._wire.call(method, where, sent, wait + _LINGER)
@@ -82,6 +83,9 @@ class Connection:
     def close(self) -> None:
         """Close its connections."""
         self._wire.close()
+
+
+_quoted = lru_cache(256)(quote)
 
 
 def was_lost(error: ServerError) -> bool:

@@ -185,7 +185,8 @@ class RemoteWorks:
         """
         check_timeout(wait)
         ends_at = time.monotonic() + wait
-        body = {name: value for name, value in zip(_ASKED, asked, strict=True) if value not in (None, ())}
+        given = ((name, value) for name, value in zip(_ASKED, asked, strict=True) if value not in (None, ()))
+        body = {name: list(value) if isinstance(value, tuple) else value for name, value in given}
         while True:
             left = min(_LONGEST_WAIT, max(0.0, ends_at - time.monotonic()))
             found = self._withdraw({**body, "lease": lease, "wait": left}, asked.types, left)

@@ -239,10 +239,10 @@ class Work:
         self._require_id("updated")
         places = self._store()
         if self.status == "running":
-            if not places.update([self.payload])[0]:
+            if not places.update([self._values])[0]:  # which only reads it
                 raise self._lost()
             return True
-        found: Found | None = places.updated(self.payload)
+        found: Found | None = places.updated(self._values)
         if found is None:
             raise self._lost()
         self._take(found.document)  # what it is now, another run to come, say

@@ -8,6 +8,8 @@ from tests.db.works.conftest import deposit, document, end, ids, nothing, now, w
 from clx.db.check import check
 from clx.db.jobs import Queue
 from clx.db.works.updating import lock
+from clx.db.works.withdrawing import Asked
+from clx.errors import QueueError
 
 
 @pytest.mark.parametrize("before", ["queued", "running", "success", "failure", "cancelled"])
@@ -156,3 +158,25 @@ def test_a_running_work_is_deleted_and_its_holder_told(queue: Queue) -> None:
     assert not end(queue, work)
     assert queue.stats() == {}
     assert check(queue.database) == []
+
+
+@pytest.mark.parametrize("status", ["running", "success", "failure", "cancelled", "queued"])
+def test_what_an_update_tells_is_what_is_there(queue: Queue, status: str) -> None:
+    queue.works.deposit([{"pipeline": "p", "retries": 1}])
+    work = queue.works.withdraw(Asked(("p",)))
+    assert work is not None
+    told = queue.works.updated({**work, "status": status, "progress": 0.5, "results": {"snr": 7.5}})
+    assert told is not None
+    assert told == queue.works.get(work["id"])
+    assert told.document["results"] == {"snr": 7.5}
+    assert queue.works.updated({**work, "run": 7}) is None
+    assert queue.works.updated({**work, "id": "none"}) is None
+
+
+def test_an_id_that_is_taken_leaves_nothing_behind(queue: Queue) -> None:
+    made = {"pipeline": "p", "creation": 1_700_000_000.0, "id": "0123456789abcdef01234567"}
+    assert queue.works.deposit([made]) == queue.works.deposit([made])
+    with pytest.raises(QueueError, match="There is a work 0123456789abcdef01234567 already"):
+        queue.works.deposit([{**made, "pipeline": "q"}])
+    assert queue.stats() == {"work:p": {"queued": 1}}
+    assert queue.database.read("SELECT count(*) FROM jobs")[0][0] == 1

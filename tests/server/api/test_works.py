@@ -11,6 +11,7 @@ import pytest
 from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
+from clx.db.validation import DEEPEST
 from clx.db.workers import WorkerTable
 from clx.db.works.searching import Condition, Search
 
@@ -198,3 +199,16 @@ def test_a_worker_that_was_struck_off_takes_nothing(served: Served, queue: Queue
     answer = served.post("/api/v1/works/withdraw", {"pipelines": ["p"], "worker": worker})
     assert (answer.status_code, answer.json()["type"]) == (409, "LostWorkerError")
     assert statuses(queue) == [("queued", 0)]
+
+
+@pytest.mark.parametrize("strange", ["[" * deep + "]" * deep for deep in (DEEPEST, 1200)])
+def test_what_cannot_be_kept_is_refused_and_changes_nothing(served: Served, queue: Queue, strange: str) -> None:
+    (known,) = queue.works.deposit([{"pipeline": "p"}])
+    work = json.dumps({"pipeline": "p", "id": known, "parameters": {"x": "STRANGE"}}).replace('"STRANGE"', strange)
+    for path in ("/api/v1/works", "/api/v1/works/update"):
+        answer = served.call("POST", path, content=f'{{"works": [{work}]}}')
+        assert answer.status_code in {400, 422}, answer.text
+    assert statuses(queue) == [("queued", 0)]
+    found = queue.works.get(known)
+    assert found is not None
+    assert "parameters" not in found.document

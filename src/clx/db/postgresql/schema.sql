@@ -88,6 +88,8 @@ CREATE INDEX jobs_claim ON jobs (pool, type, claim_rank, deadline, id) WHERE sta
 
 CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND ready = 0 AND waits_for = 0;
 
+CREATE INDEX jobs_ended ON jobs (type, state) WHERE finished_at IS NOT NULL;
+
 CREATE INDEX jobs_ended_key ON jobs (key) WHERE key IS NOT NULL AND finished_at IS NOT NULL;
 
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
@@ -514,6 +516,8 @@ CREATE INDEX works_owner ON works (owner, job_id);
 
 CREATE INDEX works_pipeline ON works (pipeline, job_id);
 
+CREATE INDEX works_results ON works (pipeline) WHERE in_results = 1;
+
 CREATE INDEX works_step ON works (step_id, status) WHERE step_id IS NOT NULL;
 
 CREATE TABLE pipeline_steps (
@@ -557,4 +561,4 @@ ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01,
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0012');
+INSERT INTO alembic_version VALUES ('0013');

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Any
 
 from clx.db.database import Database
 from clx.db.sqlite.checkpoint import Checkpointer
 from clx.db.sqlite.thread_connection import Held
 from clx.errors import DatabaseBusyError
+
+
+class _AtOnce(AbstractContextManager[None]):
+    """Within it a thread is in haste; a generator would take longer than what it is there for."""
+
+    __slots__ = ("_hasten", "_local")
+
+    def __init__(self, local: threading.local, hasten: Callable[[], None]) -> None:
+        self._local = local
+        self._hasten = hasten
+
+    def __enter__(self) -> None:
+        self._local.is_in_haste = True
+        try:
+            self._hasten()
+        except BaseException:
+            self._local.is_in_haste = False
+            raise
+
+    def __exit__(self, *_exc: object) -> None:
+        self._local.is_in_haste = False  # its connection is left as it is: it will mostly be in haste again
 
 
 class Hasty(Database):
@@ -21,19 +42,16 @@ class Hasty(Database):
     _hold: Callable[[], Held]
     _open: Callable[[Held], Any]
 
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> AbstractContextManager[None]:
         """Within it this thread waits for nobody: what would have to raises DatabaseBusyError."""
-        self._local.is_in_haste = True
-        try:
-            held = self._hold()
-            if held.patience is None:
-                (held.patience,) = held.connection.execute("PRAGMA busy_timeout").fetchone()
-                held.connection.execute("PRAGMA busy_timeout = 0")
-            with self.waiting_until(lambda: True):
-                yield
-        finally:  # its connection is left as it is: this thread will mostly be in haste again
-            self._local.is_in_haste = False
+        return _AtOnce(self._local, self._hasten)
+
+    def _hasten(self) -> None:
+        """Have this thread's connection wait for nobody."""
+        held = self._hold()
+        if held.patience is None:
+            (held.patience,) = held.connection.execute("PRAGMA busy_timeout").fetchone()
+            held.connection.execute("PRAGMA busy_timeout = 0")
 
     def _take_time(self, held: Held) -> None:
         """Have a connection wait for others again."""

@@ -40,15 +40,15 @@ class New(NamedTuple):
     step: int | None = None
 
 
-def new_works(documents: Sequence[Document]) -> list[New]:
-    """Documents, checked.
+def new_works(documents: Sequence[Document], *, was_json: bool = False) -> list[New]:
+    """Documents, checked; *was_json*: as of :func:`.models.fields_of`.
 
     Raises:
         QueueError: names a field that is not possible.
     """
     found = []
     for document in documents:
-        fields = fields_of(document)
+        fields = fields_of(document, was_json=was_json)
         found.append(New(document, fields, deposit_key(document, fields)))
     return found
 
@@ -77,13 +77,13 @@ def deposit(tx: Transaction, works: Sequence[New], apart: Collection[str] = ()) 
 def _deposit_one(tx: Transaction, work: New) -> str:
     """Queue a work that has an id, as each has that a program deposits by itself: nothing is done that many need."""
     fields, work_id = work.fields, str(work.document["id"])
-    found = tx.execute(sql.KNOWN_BY_ID, (work_id,)).fetchone()
-    if found is not None:
-        if tuple(found[1:]) != (fields.pipeline, fields.creation):
+    job_id = tx.insert(jobs.INSERT, job_row(fields, work_id, tx.now))
+    if not tx.execute(sql.NEW_WORK, _row(work, work_id, job_id, tx.now, 1)).rowcount:  # it is there already: rarely
+        tx.execute(sql.DELETE, (job_id,))
+        found = tx.execute(sql.KNOWN_BY_ID, (work_id,)).fetchone()
+        if found is None or tuple(found[1:]) != (fields.pipeline, fields.creation):
             raise _taken(work_id)
         return work_id
-    job_id = tx.insert(jobs.INSERT, job_row(fields, work_id, tx.now))
-    tx.execute(sql.WORK, _row(work, work_id, job_id, tx.now, 1))
     if fields.labels:
         tx.enter_many(sql.LABEL, [(job_id, kind, value) for kind, value in sorted(fields.labels)])
     tx.bells.add(fields.type)

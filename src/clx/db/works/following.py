@@ -39,12 +39,13 @@ def _step(rows: Sequence[Sequence[Any]]) -> int | None:
     return rows[0][0] if rows and isinstance(rows[0][0], int) else None
 
 
-def note_begun(tx: Transaction, types: Iterable[str], jobs: Sequence[_Job]) -> None:
-    """Jobs of these types were claimed."""
-    if any(type_.startswith(WORK) for type_ in types):
-        for each in jobs:
-            if is_work(each.type):
-                tx.execute(sql.BEGIN, {"id": each.id, "now": tx.now * 1000})
+def note_begun(tx: Transaction, types: Iterable[str], jobs: Sequence[_Job]) -> list[Sequence[Any]]:
+    """Jobs of these types were claimed; returns the rows of the Works among them, as :data:`.models.OWN_COLUMNS`."""
+    if not any(type_.startswith(WORK) for type_ in types):
+        return []
+    now = tx.now * 1000
+    begun = (tx.execute(sql.BEGIN, {"id": each.id, "now": now}).fetchall() for each in jobs if is_work(each.type))
+    return [row for rows in begun for row in rows]
 
 
 def note_waiting(tx: Transaction, job_id: int, type_: Any, *, released: bool = False) -> None:

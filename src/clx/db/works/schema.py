@@ -43,6 +43,8 @@ Index("works_owner", works.c.owner, works.c.job_id)
 Index("works_creation", works.c.creation)
 # counts of what is in a bucket; what was moved on to the results leaves it
 Index("works_bucket", works.c.pipeline, works.c.status, **where("in_bucket = 1"))
+# what is moved on comes into it, many at a time
+Index("works_results", works.c.pipeline, **where("in_results = 1"))
 Index("works_step", works.c.step_id, works.c.status, **where("step_id IS NOT NULL"))
 Index("works_artifacts", works.c.job_id, **where("names_artifacts = 1"))
 

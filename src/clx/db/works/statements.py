@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from clx.db.works.models import COLUMNS, LIVE_AND_ENDED
+from clx.db.works.models import COLUMNS, LIVE_AND_ENDED, OWN_COLUMNS
 
 WORK = (
     "INSERT INTO works (job_id, id, pipeline, site, owner, creation, start, stop, attempt, retries, status, archived, "
     "locked, in_bucket, in_results, names_artifacts, document, step_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+NEW_WORK = f"{WORK} ON CONFLICT (id) DO NOTHING"
 LABEL = "INSERT INTO work_labels (job_id, kind, value) VALUES (?, ?, ?)"
 LABELS = "SELECT kind, value FROM work_labels WHERE job_id = ?"
 UNLABEL = "DELETE FROM work_labels WHERE job_id = ? AND kind = ? AND value = ?"
 STORE = (
-    "UPDATE works SET site = :site, owner = :owner, creation = :creation, start = :start, "
-    "stop = :stop, attempt = :attempt, retries = :retries, archived = :archived, locked = :locked, "
+    "UPDATE works SET site = :site, owner = :owner, creation = :creation, start = coalesce(:start, start), "
+    "stop = CASE WHEN status IN ('success', 'failure', 'cancelled') THEN coalesce(:stop, stop) ELSE stop END, "
+    "attempt = coalesce(:attempt, attempt), retries = :retries, archived = :archived, locked = :locked, "
     "names_artifacts = :names_artifacts, document = :document WHERE job_id = :job"
+)
+"""``:start``, ``:stop`` and ``:attempt`` are none where they stay what they are."""
+STORE_AND_TELL = (
+    f"{STORE} RETURNING step_id, {OWN_COLUMNS}, (SELECT j.error FROM jobs j WHERE j.id = works.job_id), "
+    "(SELECT j.progress FROM jobs j WHERE j.id = works.job_id)"
 )
 
 # -- what follows what happens to the job ---------------------------------------------------------------
@@ -26,7 +33,10 @@ _STATUS = (
 )
 END = f"UPDATE works SET status = {_STATUS}, stop = :now WHERE job_id = :id RETURNING step_id"
 """A job has ended, whichever way."""
-BEGIN = "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id"
+BEGIN = (
+    "UPDATE works SET status = 'running', attempt = attempt + 1, start = :now, stop = NULL WHERE job_id = :id "
+    f"RETURNING {OWN_COLUMNS}"
+)
 WAIT = (
     "UPDATE works SET status = 'queued', attempt = attempt - CASE WHEN :released = 1 AND attempt > 0 THEN 1 ELSE 0 END "
     "WHERE job_id = :id RETURNING step_id"
@@ -84,7 +94,6 @@ NOTE_RUN = (
     "UPDATE runs SET stderr = :said, peak_memory = :peak_memory "
     "WHERE job_id = (SELECT job_id FROM works WHERE id = :id) AND run = :run RETURNING job_id"
 )
-MOMENTS = "SELECT attempt, start, stop, status FROM works WHERE job_id = ?"
 COUNT = "UPDATE works SET retries = :retries, attempt = :attempt WHERE job_id = :job"
 
 # -- looking ----------------------------------------------------------------------------------------------
@@ -112,7 +121,7 @@ STATUS_BY_BUCKET = (
     "SELECT pipeline, status, count(*) FROM works WHERE in_bucket = 1 GROUP BY pipeline, status ORDER BY 1"
 )
 BUCKETS = f"{_PIPELINES}SELECT name FROM p WHERE name IS NOT NULL ORDER BY name"
-RESULTS = "SELECT pipeline, count(*) FROM works WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
+RESULTS = "SELECT pipeline, count(*) FROM works {index} WHERE in_results = 1 GROUP BY pipeline ORDER BY pipeline"
 FAILED = (
     f"{_in_buckets('failure')}AND w.attempt < w.retries "
     "AND (w.stop IS NULL OR w.stop <= :before) ORDER BY w.job_id LIMIT :n"

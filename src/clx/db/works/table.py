@@ -58,7 +58,7 @@ class Works:
         self.database: Database = queue.database
         self._writer = Writer(queue.database)
         self._write = self._writer.write
-        self._is_fruitful = False
+        self._fruitful: Sequence[str] = ()  # the types that the last withdrawal asked for, where it found one
         self._struck_off_at = -_STRIKE_OFF_EVERY
         self._waiting: set[Bells] = set()
 
@@ -70,8 +70,9 @@ class Works:
     # -- putting in -----------------------------------------------------------------------------------
 
     def deposit(
-        self, documents: Iterable[Document], *, anew: Collection[int] = (), apart: Collection[str] = ()
-    ) -> list[str]:
+        self, documents: Iterable[Document], *,
+        anew: Collection[int] = (), apart: Collection[str] = (), was_json: bool = False,
+    ) -> list[str]:  # fmt: skip
         """Queue works; returns their ids, in their order. They can be found and withdrawn when this returns.
 
         A deposit that is made again within a minute is the same: one of the same pipeline, creation, user and
@@ -80,11 +81,12 @@ class Works:
         Args:
             anew: the places of documents that are meant as further works though the same have come in before.
             apart: the ids of works that are others though alike: those of calls before, of which this is a part.
+            was_json: whether they come from a JSON text, so that JSON can say all of them.
 
         Raises:
             QueueError: names a field that is not possible; or a work has an id that is taken.
         """
-        new = new_works(list(documents))
+        new = new_works(list(documents), was_json=was_json)
         for index in anew:
             if 0 <= index < len(new):
                 new[index] = new[index]._replace(key=None)
@@ -148,20 +150,24 @@ class Works:
         self, asked: Asked, worker: int | None, lease: int | None, accepts: Accepts | None
     ) -> Document | None:
         queue = self._queue
-        if self._is_fruitful and queue.is_rescue_due:  # works of the silent must not wait for a backlog to end
+        types = asked.types
+        fruitful, self._fruitful = self._fruitful, ()
+        if fruitful and queue.is_rescue_due:  # works of the silent must not wait for a backlog to end
             queue.rescue()
             self._strike_off()
-        self._is_fruitful = False
-        if not queue.may_claim(asked.types):
+        goes_on = fruitful == types  # in the middle of a backlog a look before is most likely one too many
+        if not goes_on and not queue.may_claim(types):
             self.database.require_in_place()
             if not (queue.rescue() or self._strike_off()):
                 return None
-        me = queue.worker_for(asked.types) if worker is None else worker
-        self.database.find_marks("", asked.types)
+        me = queue.worker_for(types) if worker is None else worker
+        self.database.find_marks("", types)
         found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
+        if found is None and goes_on:
+            return self._withdraw(asked, worker, lease, accepts)
         if found is None and self._strike_off():
             found = self._write("withdraw", lambda tx: withdraw(tx, asked, me, lease, accepts))
-        self._is_fruitful = found is not None
+        self._fruitful = () if found is None else types
         return None if found is None else {**found[0].document, "run": found[1]}
 
     def _strike_off(self) -> bool:
@@ -220,7 +226,15 @@ class Works:
 
     # -- changing -------------------------------------------------------------------------------------
 
-    def update(self, documents: Iterable[Document], *, again: bool = True, worker: int | None = None) -> list[bool]:
+    def update(
+        self,
+        documents: Iterable[Document],
+        *,
+        again: bool = True,
+        worker: int | None = None,
+        told: dict[str, Found] | None = None,
+        was_json: bool = False,
+    ) -> list[bool]:
         """Give works these documents, and do what a change of their status means; a running one's lease is renewed.
 
         Who says which ``run`` he holds is refused once another has it, or nobody; who says none, by an ``attempt``
@@ -230,6 +244,8 @@ class Works:
         Args:
             again: whether a work that has failed and has attempts left waits at once; false: until :meth:`audit`.
             worker: who holds one that waits, and of which a document says that it runs; None: this queue's own.
+            told: gets those that were taken as they are then, by id; but steps of pipelines, for which more may follow.
+            was_json: as of :meth:`deposit`.
 
         Returns:
             For each whether it was taken.
@@ -238,19 +254,23 @@ class Works:
             QueueError: names a field that is not possible.
             LostWorkerError: who would hold one that a document says runs was struck off.
         """
-        todo = changes(list(documents))
+        todo = changes(list(documents), was_json=was_json)
         begins = any(each.run is None and each.fields.status == "running" for each in todo)
         if worker is None:
             worker = self._queue.worker_for([each.fields.type for each in todo]) if begins else 0
         taken: list[bool] = []
         for first in range(0, len(todo), SLICE):
             part = todo[first : first + SLICE]
-            taken += self._write("update_works", partial(update, todo=part, worker=worker, again=again))
+            body = partial(update, todo=part, worker=worker, again=again, told=told)
+            taken += self._write("update_works", body)
         return taken
 
-    def updated(self, document: Document) -> Found | None:
+    def updated(self, document: Document, *, again: bool = True) -> Found | None:
         """Give one work this document, as :meth:`update`, and read what it is then; None where it was not taken."""
-        return self.get(document["id"]) if self.update([document])[0] else None
+        told: dict[str, Found] = {}
+        if not self.update([document], again=again, told=told)[0]:
+            return None
+        return told.get(document["id"]) or self.get(document["id"])
 
     def exchange(
         self, document: Document, asked: Asked, *, worker: int | None = None, lease: Seconds | None = None
@@ -459,7 +479,7 @@ class Works:
 
     def results(self) -> dict[str, int]:
         """How many works are among the results, by pipeline."""
-        return {row[0]: row[1] for row in self.database.read(sql.RESULTS)}
+        return {row[0]: row[1] for row in self.database.read(self.database.sql.results_by_pipeline)}
 
 
 def _lease(seconds: Seconds) -> int:

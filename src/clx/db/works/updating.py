@@ -16,7 +16,7 @@ from clx.db.transaction import Transaction
 from clx.db.works import statements as sql
 from clx.db.works.depositing import end, error_of
 from clx.db.works.following import limit_runs, note_end
-from clx.db.works.models import ENDED, SAID, Document, Fields, bounded, fields_of
+from clx.db.works.models import ENDED, SAID, Document, Fields, Found, bounded, fields_of, found_from_row
 
 
 class Row(NamedTuple):
@@ -58,15 +58,15 @@ class Change(NamedTuple):
     said: Mapping[str, Any] | None
 
 
-def changes(documents: Sequence[Document]) -> list[Change]:
-    """Documents, checked; those without an id are of no work.
+def changes(documents: Sequence[Document], *, was_json: bool = False) -> list[Change]:
+    """Documents, checked; those without an id are of no work. *was_json*: as of :func:`.models.fields_of`.
 
     Raises:
         QueueError: names a field that is not possible.
     """
     found = []
     for document in documents:
-        fields, run = fields_of(document), document.get("run")
+        fields, run = fields_of(document, was_json=was_json), document.get("run")
         is_run = isinstance(run, int) and not isinstance(run, bool)
         said = document.get(SAID) if is_run else None
         told = said if isinstance(said, Mapping) else None
@@ -76,22 +76,30 @@ def changes(documents: Sequence[Document]) -> list[Change]:
 
 def rows_by_id(tx: Transaction, ids: Sequence[str]) -> dict[str, Row]:
     """Works by id, their jobs locked in one order."""
-    rows = tx.execute(tx.sql.works_to_change, {"ids": encode(list(ids))}).fetchall()
+    if len(ids) == 1:  # as nearly always: a list costs twice as much
+        rows = tx.execute(tx.sql.work_to_change, ids).fetchall()
+    else:
+        rows = tx.execute(tx.sql.works_to_change, {"ids": encode(list(ids))}).fetchall()
     return {row[1]: Row._make(row) for row in rows}
 
 
-def update(tx: Transaction, todo: Sequence[Change], worker: int, *, again: bool) -> list[bool]:
+def update(
+    tx: Transaction, todo: Sequence[Change], worker: int, *, again: bool, told: dict[str, Found] | None = None
+) -> list[bool]:
     """Give works these documents; returns for each whether it was taken.
 
     Args:
         worker: who holds a work from now on of which a document says that it runs.
         again: whether a work that failed and has attempts left waits at once.
+        told: gets those that were taken as they are then, by id, but for steps of pipelines: more may follow for these.
     """
     rows = rows_by_id(tx, [each.id for each in todo])
     taken = []
     for each in todo:
         row = rows.get(each.id)
         taken.append(row is not None and _may(row, each) and _change(tx, row, each, worker, again=again))
+        if row is not None and taken[-1]:
+            _store(tx, row, each, told)
         if len(rows) < len(todo):  # one may be named twice
             rows |= rows_by_id(tx, [each.id])
     return taken
@@ -109,7 +117,7 @@ def _may(row: Row, change: Change) -> bool:
 
 
 def _change(tx: Transaction, row: Row, change: Change, worker: int, *, again: bool) -> bool:
-    """Do what the status of a document says, and keep the document; false where that cannot be any more."""
+    """Do what the status of a document says; false where that cannot be any more."""
     status = change.fields.status
     if change.run is not None and not _holds(row, status):
         return False
@@ -122,11 +130,8 @@ def _change(tx: Transaction, row: Row, change: Change, worker: int, *, again: bo
             _ask(tx, row, change)
     else:
         is_done = _of_ended(tx, row, change)
-    if is_done:
-        _store(tx, row, change)
-        if change.said is not None:
-            note_run(tx, row.id, row.run, change.said.get("output"), change.said.get("peak_memory"))
-        tx.bells.add(ENDED_BELL)
+    if is_done and change.said is not None:
+        note_run(tx, row.id, row.run, change.said.get("output"), change.said.get("peak_memory"))
     return is_done
 
 
@@ -223,33 +228,30 @@ def _ask(tx: Transaction, row: Row, change: Change) -> None:
         limit_runs(tx, row.job_id)
 
 
-def _store(tx: Transaction, row: Row, change: Change) -> None:
-    """Keep the document, and what of it is searched."""
+def _store(tx: Transaction, row: Row, change: Change, told: dict[str, Found] | None) -> None:
+    """Keep the document, and what of it is searched; read in *told* what it is then."""
     new = change.fields
-    attempt, start, stop, status = tx.execute(sql.MOMENTS, (row.job_id,)).fetchone()
-    if new.start not in {None, row.start}:
-        start = new.start
-    if status in ENDED and new.stop not in {None, row.stop}:
-        stop = new.stop
-    if new.attempt != row.attempt:
-        attempt = new.attempt
-    tx.execute(
-        sql.STORE,
-        {
-            "job": row.job_id,
-            "site": new.site,
-            "owner": new.owner,
-            "creation": row.creation if new.creation is None else new.creation,
-            "start": start,
-            "stop": stop,
-            "attempt": attempt,
-            "retries": new.retries,
-            "archived": new.archived,
-            "locked": new.locked,
-            "names_artifacts": new.names_artifacts,
-            "document": new.document,
-        },
-    )
+    named = {
+        "job": row.job_id,
+        "site": new.site,
+        "owner": new.owner,
+        "creation": row.creation if new.creation is None else new.creation,
+        "start": None if new.start == row.start else new.start,
+        "stop": None if new.stop == row.stop else new.stop,
+        "attempt": None if new.attempt == row.attempt else new.attempt,
+        "retries": new.retries,
+        "archived": new.archived,
+        "locked": new.locked,
+        "names_artifacts": new.names_artifacts,
+        "document": new.document,
+    }
+    if told is None:
+        tx.execute(sql.STORE, named)
+    else:
+        ((step, *now),) = tx.execute(sql.STORE_AND_TELL, named).fetchall()
+        if step is None:
+            told[row.id] = found_from_row(now)
+    tx.bells.add(ENDED_BELL)
     known = {tuple(label) for label in tx.execute(sql.LABELS, (row.job_id,)).fetchall()}
     if gone := known - new.labels:
         tx.executemany(sql.UNLABEL, [(row.job_id, *label) for label in sorted(gone)])

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from clx.db import statements as jobs
 from clx.db.claiming import Claim
 from clx.db.models import Job, encode
 from clx.db.transaction import Transaction
 from clx.db.works import statements as sql
-from clx.db.works.models import COLUMNS, WORK, Document, Found, found_from_row, label
+from clx.db.works.models import COLUMNS, WORK, Document, Found, found_from, found_from_row, label
 from clx.db.works.searching import FEW
 
 _AT_ONCE = 16
@@ -98,22 +97,16 @@ def withdraw(
     Raises:
         LostWorkerError: the worker was struck off.
     """
-    if asked.is_plain and accepts is None:
-        claimed, _ = Claim(tx, worker, asked.types, "", 1, lease or 1, harmless=False).take()
-    else:
-        claimed = _claim_fitting(tx, asked, worker, lease or 1, accepts)
+    claim = Claim(tx, worker, asked.types, "", 1, lease, harmless=False)
+    claimed = claim.take()[0] if asked.is_plain and accepts is None else _claim_fitting(tx, asked, claim, accepts)
     if not claimed:
         return None
     job = claimed[0]
-    if lease is None:
-        named = {"id": job.id, "run": job.run, "now": tx.now, "lease": job.timeout or 3_600_000}
-        tx.execute(jobs.HEARTBEAT, named).fetchall()
-    (row,) = tx.execute(f"{sql.DOCUMENTS}w.job_id = ?", (job.id,)).fetchall()
-    return found_from_row(row), job.run
+    (own,) = claim.works
+    return found_from(own, job.error, job.progress), job.run
 
 
-def _claim_fitting(tx: Transaction, asked: Asked, worker: int, lease: int, accepts: Accepts | None) -> list[Job]:
-    claim = Claim(tx, worker, asked.types, "", 1, lease, harmless=False)
+def _claim_fitting(tx: Transaction, asked: Asked, claim: Claim, accepts: Accepts | None) -> list[Job]:
     claim.prepare()
     waiting = heapq.merge(*(_waiting(tx, asked, type_, accepts) for type_ in dict.fromkeys(asked.types)))
     for _, job_id, is_accepted in islice(waiting, _MOST):

@@ -26,14 +26,21 @@ def _one(found: Found) -> doc.WorkFound:
     return doc.WorkFound(found.document, found.job_id, found.in_bucket, found.in_results)
 
 
+def _deposit(call: Call) -> doc.WorksMade:
+    asked: doc.WorksDeposited = call.body
+    return doc.WorksMade(_works(call).deposit(asked.works, apart=asked.apart, was_json=True))
+
+
 def _update(call: Call) -> doc.WorksTaken:
     asked: doc.WorksUpdated = call.body
     works = _works(call)
-    taken = works.update(asked.works, again=asked.again)
-    if asked.read:
+    told: dict[str, Found] | None = {} if asked.read else None
+    taken = works.update(asked.works, again=asked.again, told=told, was_json=True)
+    if told is not None:
         with suppress(DatabaseBusyError):  # it was done: only what has come of it cannot be told
             now = [
-                works.get(each["id"]) if is_taken else None for each, is_taken in zip(asked.works, taken, strict=True)
+                (told.get(each["id"]) or works.get(each["id"])) if is_taken else None
+                for each, is_taken in zip(asked.works, taken, strict=True)
             ]
             return doc.WorksTaken(taken, [None if each is None else _one(each) for each in now])
     return doc.WorksTaken(taken)
@@ -95,9 +102,7 @@ def _jobs(call: Call) -> list[int]:
 WORKS = (
     Operation(
         "deposit_works", "POST", "/works", "work", "Deposit works; they can be found when this answers.",
-        lambda call: doc.WorksMade(_works(call).deposit(call.body.works, apart=call.body.apart)), doc.WorksMade,
-        body=doc.WorksDeposited,
-        writes=True, is_short=True, status=201,
+        _deposit, doc.WorksMade, body=doc.WorksDeposited, writes=True, is_short=True, status=201,
     ),
     Operation(
         "withdraw_work", "POST", "/works/withdraw", "work", "Take the first work that waits and fits, or wait for one.",

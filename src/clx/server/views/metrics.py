@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -35,7 +36,7 @@ class Requests:
         """One request; *status* 0 for one whose caller went before there was an answer."""
         known = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} else "other"
         self._counts[known, status] += 1
-        self._buckets[next((i for i, bound in enumerate(_BOUNDS) if seconds <= bound), len(_BOUNDS))] += 1
+        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
         self._seconds += seconds
 
     def lines(self) -> Iterator[str]:
