@@ -104,7 +104,7 @@ class Server:
         hang: float = 30.0,
         growth: int = 1 << 30,
     ) -> None:
-        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell)
+        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell, self._holds)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
         self._access = access
@@ -287,14 +287,23 @@ class Server:
         ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
         self._ran = now
         for executor, started in self._workers.items():
-            link = self._controller.links.get(executor)
-            if link is None or executor in self._retired:
-                continue
-            with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
-                resident = psutil.Process(started.pid).memory_info().rss
-                if self._growth[executor].look(resident, sum(link.grown.values()), ran):
-                    self._retired.add(executor)
-                    self._tasks.begin(self._renew(executor, started, resident))
+            if executor in self._controller.links and executor not in self._retired:
+                with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
+                    resident, models = self._memory(executor)
+                    if self._growth[executor].look(resident, models, ran):
+                        self._retired.add(executor)
+                        self._tasks.begin(self._renew(executor, started, resident))
+
+    def _memory(self, executor: int) -> tuple[int, int]:
+        """Bytes that a worker of this machine takes, and that its models took when they were loaded."""
+        resident = psutil.Process(self._workers[executor].pid).memory_info().rss
+        return int(resident), sum(self._controller.links[executor].grown.values())
+
+    def _holds(self, executor: int) -> None:
+        """A worker holds one model more: what its growth is measured from, if that is its first."""
+        if executor in self._workers:
+            with contextlib.suppress(psutil.Error):
+                self._growth[executor].begin(*self._memory(executor))
 
     async def _renew(self, executor: int, started: subprocess.Popen[bytes], resident: int) -> None:
         """Have another worker take the place of one, which ends when the other holds all that it holds."""
