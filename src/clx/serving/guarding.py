@@ -10,7 +10,7 @@ from clx.serving.budget import load_estimate
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.faults import FACTOR, MOST, Faults, hangs
-from clx.serving.frames import Loaded, LoadFailed, Measured, Message, Wanted
+from clx.serving.frames import Done, Loaded, LoadFailed, Measured, Message, Wanted
 from clx.serving.inflight import Result, tell
 from clx.serving.protocol import Inference
 from clx.serving.served import Served
@@ -96,6 +96,9 @@ class Guarded(Controller):
         return next((key for key in wanted if executor not in self.scheduler.holders(key)), None)
 
     def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
+        if isinstance(message, Done):  # by far the most often
+            self._requests.end(executor, message, rest)
+            return
         if isinstance(message, Loaded | LoadFailed | Wanted):
             self._got_on[executor] = monotonic_ns()
         elif isinstance(message, Measured):

@@ -105,6 +105,8 @@ class Plans:
     def batch(self, now: int, queue: Sequence[Ticket], guard: Guard) -> tuple[list[Ticket], int]:
         """What a free worker takes of *queue*, and how long that takes."""
         head = queue[0]
+        if len(queue) == 1:
+            return [head], _known(head).of(head.rows)
         others = (each for each in islice(queue, 1, None) if each.model == head.model and each.kind == head.kind)
         return self._formed(now, head, others, guard)
 

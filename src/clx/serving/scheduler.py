@@ -19,7 +19,7 @@ test moves it, and a simulation runs the very same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
@@ -115,7 +115,10 @@ class Scheduler:
 
     def observe(self, model: str, size: int, took: int) -> None:
         """A run of *size* rows took so many nanoseconds; warm-ups are told here, too."""
-        self._estimates.setdefault(model, Estimates()).observe(size, took)
+        known = self._estimates.get(model)
+        if known is None:
+            known = self._estimates[model] = Estimates()
+        known.observe(size, took)
 
     def estimate(self, model: str, size: int = 1) -> int:
         """Nanoseconds that a batch of *size* rows takes; 0: unknown."""
@@ -226,7 +229,7 @@ class Scheduler:
         self._note_idle(executor, its)
         spent = now - its.started if took is None else took
         if spent:
-            self.observe(done.model, sum(each.rows for each in done.tickets), spent)
+            self.observe(done.model, sum([each.rows for each in done.tickets]), spent)
         for each in done.tickets:
             self._end(each)
         return done.tickets
@@ -267,17 +270,15 @@ class Scheduler:
 
     # -- predictions ----------------------------------------------------------------------------------
 
-    def _candidates(self, now: int, model: str, holders: list[int]) -> Iterator[int]:
+    def _candidates(self, now: int, model: str, holders: list[int]) -> Sequence[int]:
         """Who might run a request, the best first."""
         if len(holders) == 1:
-            yield holders[0]
-            return
+            return holders
         if len(holders) > FEW:
             idle = next((each for each in islice(self._idle, FEW) if model in self._lines[each].models), None)
             if idle is not None:
-                yield idle
-                return
-        yield from sorted(self._some(holders), key=lambda each: self._load(now, each))[:TRIES]
+                return (idle,)
+        return sorted(self._some(holders), key=lambda each: self._load(now, each))[:TRIES]
 
     def _some(self, holders: Sequence[int]) -> Sequence[int]:
         """A few of them, each time others."""
