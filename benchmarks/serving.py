@@ -6,7 +6,8 @@ Parts, all of them without words:
   processes of a server, latencies, memory, start. ``inline`` is the floor (a bare protocol that runs the model itself),
   ``process`` what that costs if the model runs in a process of its own, which is what CLX promises;
 * ``goodput``: requests with mixed deadlines at 0.5 to 4 times the capacity, at random times and in bursts, against the
-  best that a simulation of the same requests finds; the part kept of what was accepted; how long a refusal takes;
+  best that a simulation of the same requests finds among policies that keep 99.9 % of what they accept; the part kept
+  of what was accepted; how long a refusal takes;
 * ``beside``: requests with 5 ms beside a heavy load on another model, and alone.
 
 Nothing else should run meanwhile. The environments of the others are made on first use.
@@ -165,14 +166,21 @@ def heavy(folder: Path) -> Path:
     return networks.write(folder / "heavy.onnx", wide=1000, rows=1, layers=4)
 
 
-def optimum(times: Sequence[int], load: Load) -> float:
-    """The most requests a second that a policy of the simulation answers in time."""
-    best = 0.0
+KEEPS = 0.999
+"""The part of what it accepts that a policy has to answer in time, to be compared with: others promise more."""
+
+
+def optimum(times: Sequence[int], load: Load) -> tuple[float, float]:
+    """The most requests a second that a policy of the simulation answers in time: of those that keep what they
+    promise (:data:`KEEPS`), and of all."""
+    best = most = 0.0
     for policy in POLICIES.values():
         count = len(load.arrivals)
         found = run(policy(), times, (at for at, _ in [*load.arrivals, (1e6, 0)]), count, Random(7))
-        best = max(best, found.kept / SECONDS)
-    return best
+        most = max(most, found.kept / SECONDS)
+        if found.kept_rate >= KEEPS:
+            best = max(best, found.kept / SECONDS)
+    return best or most, most
 
 
 class Kept(NamedTuple):
@@ -210,13 +218,15 @@ def goodput(folder: Path) -> None:
     )
     with servers.clx({"mlp": model}) as ours:
         for load in loads(mean, SECONDS):
-            found, best = offered(ours, load, deadlines, told=True), optimum(times, load)
+            found, (best, most) = offered(ours, load, deadlines, told=True), optimum(times, load)
             share = found.goodput / best if best else 1.0
             name = f"{load.name} {load.factor:g} × capacity"
             line(
                 f"{name}: answered in time, of the simulated optimum",
                 f"{found.goodput:,.0f}/s, {share:.1%}", "aim ≥ 95 %", met=share >= 0.95,
             )  # fmt: skip
+            if most > best:
+                line(f"{name}: of one that breaks promises", f"{found.goodput / most:.1%}")
             line(f"{name}: kept of what was accepted", f"{found.kept:.3%}", "aim ≥ 99.9 %", met=found.kept >= 0.999)
             if found.failed:
                 line(f"{name}: requests that failed", str(found.failed), "aim 0", met=False)
