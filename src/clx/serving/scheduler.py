@@ -34,6 +34,9 @@ SHARE = 0.5
 """The part of its time in which a long request has to be predicted to finish."""
 REST = 3
 """For how many times its time a worker has had no rest, where that is asked of it."""
+ROOMY = 2
+"""For how many times as long as expected all may take, where a queue is not played through: estimates may have risen
+since those who wait came, and a batch may take longer than its rows one by one."""
 BACKLOG = 1_000
 """Requests that may wait for one executor."""
 FEW = 4
@@ -303,6 +306,9 @@ class Scheduler:
             finish = start + ticket.cost + self._reply
             its.guard = its.rooms.guard
             return Refused("late", finish) if limit and finish > limit else None
+        if self._has_room(start, its, ticket, limit):
+            its.guard = its.rooms.guard
+            return None
         queue = its.queue.copy()
         enter(queue, ticket)
         finish, late = self._plans.play(start, queue, its.rooms.guard, ticket, limit)
@@ -316,6 +322,14 @@ class Scheduler:
         if late and late - self._plans.play(start, its.queue, its.guard)[1]:
             return Refused("late", finish)
         return None
+
+    def _has_room(self, start: int, its: Line, ticket: Ticket, limit: int) -> bool:
+        """Whether all would be in time with a request more, though they ran one by one and took far longer.
+
+        Then nobody has to be played through, which costs by the length of the queue.
+        """
+        end = start + ROOMY * (its.load + ticket.cost) + self._reply
+        return not (0 < limit < end or 0 < its.first_deadline() < end)
 
     # -- moves ----------------------------------------------------------------------------------------
 
