@@ -6,7 +6,8 @@ Parts, all of them without words:
   processes of a server, latencies, memory, start. ``inline`` is the floor (a bare protocol that runs the model itself),
   ``process`` what that costs if the model runs in a process of its own, which is what CLX promises;
 * ``goodput``: requests with mixed deadlines at 0.5 to 4 times the capacity, at random times and in bursts, against the
-  best that a simulation of the same requests finds; the part kept of what was accepted; how long a refusal takes;
+  best that a simulation of the same requests finds among policies that keep 99.9 % of what they accept; the part kept
+  of what was accepted; how long a refusal takes;
 * ``beside``: requests with 5 ms beside a heavy load on another model, and alone.
 
 Nothing else should run meanwhile. The environments of the others are made on first use.
@@ -79,6 +80,32 @@ def measured(
     return found
 
 
+class Ratios(NamedTuple):
+    """What a request costs CLX, in parts of what it costs a bare protocol, by clients; the middle of the rounds."""
+
+    inline: dict[int, float]
+    process: dict[int, float]
+
+
+def side_by_side(model: Path, *, rounds: int = 7, seconds: float = 1.0) -> Ratios:
+    """CLX and the bare protocols, each round one after the other: what else the machine does is the same to all."""
+    inline: dict[int, float] = {}
+    process: dict[int, float] = {}
+    with servers.clx({"mlp": model}) as ours, servers.inline(model) as one, servers.inline(model, "process") as two:
+        for each in (ours, one, two):
+            servers.closed(each, 8, 0.5)
+        for clients in CLIENTS:
+            found = [[servers.closed(each, clients, seconds).cpu for each in (ours, one, two)] for _ in range(rounds)]
+            inline[clients] = sorted(us / floor for us, floor, _ in found)[rounds // 2]
+            process[clients] = sorted(us / floor for us, _, floor in found)[rounds // 2]
+            least = [min(column) for column in zip(*found, strict=True)]
+            line(
+                f"{clients} clients, side by side: least CPU a request of clx, inline, process",
+                ", ".join(f"{each:,.0f}" for each in least) + " µs",
+            )
+    return Ratios(inline, process)
+
+
 def _if(so: bool, met: bool) -> bool | None:
     return met if so else None
 
@@ -98,10 +125,13 @@ def cost(folder: Path) -> None:
     ours = found["clx"]
     if not ours:
         return
-    for name, aim in (("inline", 1.5), ("process", 1.5)):
-        if found[name]:
-            ratio = ours[1].cpu / found[name][1].cpu
-            line(f"CPU a request of 1 client: clx / {name}", f"{ratio:.2f} ×", f"aim ≤ {aim:g}", met=ratio <= aim)
+    for name, ratios in side_by_side(model)._asdict().items():
+        for clients in CLIENTS:
+            aim, ratio = ("aim ≤ 1.5" if clients == 1 else ""), ratios[clients]
+            line(
+                f"CPU a request of {clients}, side by side: clx / {name}", f"{ratio:.2f} ×",
+                aim, met=_if(clients == 1, ratio <= 1.5),
+            )  # fmt: skip
     line("CPU a request of 32 clients: clx", f"{ours[32].cpu:.0f} µs", "aim ≤ 100", met=ours[32].cpu <= 100)
     for clients in CLIENTS if found["MLServer"] else ():
         ratio = found["MLServer"][clients].cpu / ours[clients].cpu
@@ -165,14 +195,21 @@ def heavy(folder: Path) -> Path:
     return networks.write(folder / "heavy.onnx", wide=1000, rows=1, layers=4)
 
 
-def optimum(times: Sequence[int], load: Load) -> float:
-    """The most requests a second that a policy of the simulation answers in time."""
-    best = 0.0
+KEEPS = 0.999
+"""The part of what it accepts that a policy has to answer in time, to be compared with: others promise more."""
+
+
+def optimum(times: Sequence[int], load: Load) -> tuple[float, float]:
+    """The most requests a second that a policy of the simulation answers in time: of those that keep what they
+    promise (:data:`KEEPS`), and of all."""
+    best = most = 0.0
     for policy in POLICIES.values():
         count = len(load.arrivals)
         found = run(policy(), times, (at for at, _ in [*load.arrivals, (1e6, 0)]), count, Random(7))
-        best = max(best, found.kept / SECONDS)
-    return best
+        most = max(most, found.kept / SECONDS)
+        if found.kept_rate >= KEEPS:
+            best = max(best, found.kept / SECONDS)
+    return best or most, most
 
 
 class Kept(NamedTuple):
@@ -210,13 +247,15 @@ def goodput(folder: Path) -> None:
     )
     with servers.clx({"mlp": model}) as ours:
         for load in loads(mean, SECONDS):
-            found, best = offered(ours, load, deadlines, told=True), optimum(times, load)
+            found, (best, most) = offered(ours, load, deadlines, told=True), optimum(times, load)
             share = found.goodput / best if best else 1.0
             name = f"{load.name} {load.factor:g} × capacity"
             line(
                 f"{name}: answered in time, of the simulated optimum",
                 f"{found.goodput:,.0f}/s, {share:.1%}", "aim ≥ 95 %", met=share >= 0.95,
             )  # fmt: skip
+            if most > best:
+                line(f"{name}: of one that breaks promises", f"{found.goodput / most:.1%}")
             line(f"{name}: kept of what was accepted", f"{found.kept:.3%}", "aim ≥ 99.9 %", met=found.kept >= 0.999)
             if found.failed:
                 line(f"{name}: requests that failed", str(found.failed), "aim 0", met=False)

@@ -151,7 +151,7 @@ UNTESTED = {
         ),
         (
             "processes with models, links to them: tests/serving/test_kept.py",
-            "cli.models cli.serve serving.running serving.guarding serving.worker.onnx",
+            "cli.models cli.serve serving.running serving.worker.onnx",
         ),
         (
             "talks to a container engine: tests/workers/executors/docker",

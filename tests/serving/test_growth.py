@@ -21,4 +21,13 @@ def test_what_was_loaded_is_nobodys_growth() -> None:
     growth = Growth(100 * MIB)
     assert not growth.look(BASE, 0, ["a"])
     assert not growth.look(BASE + 500 * MIB, 500 * MIB, [])
+    assert not growth.look(BASE + 900 * MIB, 900 * MIB, ["a"])  # which ran meanwhile
     assert growth.by() == []
+
+
+def test_who_has_grown_it_before_the_first_look_is_named() -> None:
+    growth = Growth(100 * MIB)
+    growth.begin(BASE + 50 * MIB, 50 * MIB)
+    growth.begin(BASE + 150 * MIB, 50 * MIB)  # a second model says nothing of what was before
+    assert growth.look(BASE + 151 * MIB, 50 * MIB, ["a"])
+    assert growth.by() == ["a"]

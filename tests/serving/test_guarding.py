@@ -180,8 +180,9 @@ def test_what_ends_its_worker_when_it_is_loaded_fails_and_is_left_alone(
     server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "their_models.py").write_text(_CODE.replace('os.environ.get("CLX_TEST_LEAVES")', "True"))
-    psutil.Process(server.children()[0]).kill()  # the module was imported before
-    until(lambda: len(server.children()) == 2)
+    killed, _ = server.children()
+    psutil.Process(killed).kill()  # the module was imported before
+    until(lambda: killed not in (now := server.children()) and len(now) == 2)
     add(tmp_path, "Leaves")
     with client_of.InferenceServerClient(server.address) as client:
         until(lambda: "ended the worker" in reasons(client).get("leaves", ""))

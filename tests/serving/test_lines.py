@@ -83,3 +83,16 @@ def test_it_is_told_who_would_be_late_and_not_who_comes_after_one_that_is() -> N
     asked = line.queue[1]
     assert plans.play(0, line.queue, NONE)[1] == {0, 1, 2, 3}
     assert plans.play(0, line.queue, NONE, asked, limit=2 * MS)[1] == {0}
+
+
+def test_the_first_deadline_of_those_who_wait() -> None:
+    line = Line()
+    assert line.first_deadline() == 0
+    late, soon, patient = ticket(1, 9 * MS), ticket(2, 3 * MS), ticket(3)
+    for each in (patient, late, soon):
+        line.enter(each)
+    assert line.first_deadline() == 3 * MS
+    line.leave(soon)
+    assert line.first_deadline() == 9 * MS
+    line.take([late])
+    assert line.first_deadline() == 0

@@ -206,6 +206,7 @@ def _maker(settings: Settings, options: dict[str, Any]) -> Callable[[TableShelf,
             access=access,
             hang=serving.hang_timeout,
             growth=bytes_of(serving.worker_growth),
+            heartbeat=settings.jobs.heartbeat,
         )
 
     return made

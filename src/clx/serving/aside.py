@@ -220,7 +220,7 @@ def is_large(body: bytes, header: int | None) -> bool:
 
 def is_much(asked: Inference, outputs: Sequence[Tensor]) -> bool:
     """Whether an answer has so many elements as JSON that it is written by another process."""
-    if not asked.outputs and asked.binary:
+    if sum([len(each.data) for each in outputs]) <= MANY * 4 or (not asked.outputs and asked.binary):
         return False
     binary = {each.name for each in asked.outputs if each.binary}
     return sum(len(each.data) for each in outputs if each.name not in binary) > MANY * 4

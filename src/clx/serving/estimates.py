@@ -16,6 +16,8 @@ WARM_UPS = 20
 """Runs of a size that a model has to have before a request of it is accepted."""
 MARGIN = 0.10
 """What is added to the percentile."""
+AGAIN = 8
+"""Runs after which it is weighed anew which size pays, of sizes that have run so often that one more changes little."""
 PAYS = 0.95
 """A batch of twice the size pays when a request in it costs at most this part, by the run in the middle."""
 
@@ -72,14 +74,17 @@ class Estimates:
     Attributes:
         preferred: the largest size at which a row still costs clearly less than at half of it.
         one: nanoseconds that a batch of one row takes; 0: unknown.
+        is_warm: whether enough is known for a request to be accepted.
     """
 
-    __slots__ = ("_windows", "largest", "one", "preferred")
+    __slots__ = ("_count", "_windows", "is_warm", "largest", "one", "preferred")
 
     def __init__(self, largest: int = 1) -> None:
         self.largest = largest
         self.preferred = 1
         self.one = 0
+        self.is_warm = False
+        self._count = 0
         self._windows: dict[int, Window] = {}
 
     def observe(self, size: int, took: int) -> None:
@@ -91,11 +96,15 @@ class Estimates:
         window.add(took)
         if at == 1:
             self.one = window.value
-        if self.largest > 1:
+            self.is_warm = self.is_warm or len(window) >= WARM_UPS
+        self._count += 1
+        if self.largest > 1 and (self._count % AGAIN == 0 or len(window) < KEPT):
             self.preferred = self._which_pays()
 
     def of(self, size: int) -> int:
         """Nanoseconds that a batch of *size* rows takes, as far as is known; 0: nothing is known."""
+        if size == 1 and self.one:
+            return self.one
         at = bucket(size)
         window = self._windows.get(at)
         if window is not None:
@@ -107,12 +116,6 @@ class Estimates:
             return 0
         nearest = max(self._windows)
         return self._windows[nearest].value * at // nearest
-
-    @property
-    def is_warm(self) -> bool:
-        """Whether enough is known for a request to be accepted."""
-        window = self._windows.get(1)
-        return window is not None and len(window) >= WARM_UPS
 
     def _which_pays(self) -> int:
         """The largest size at which a row still costs clearly less than at half of it."""

@@ -19,8 +19,18 @@ class Growth:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._last = 0
+        self._last: int | None = None  # bytes that it took beyond its models
         self._by: Counter[str] = Counter()
+
+    def begin(self, resident: int, models: int) -> None:
+        """Note what a worker takes that has run nothing yet: what it grows by from then on is somebody's.
+
+        Args:
+            resident: bytes that it takes now.
+            models: bytes that its models took when they were loaded.
+        """
+        if self._last is None:  # at its first model
+            self._last = resident - models
 
     def look(self, resident: int, models: int, ran: Collection[str]) -> bool:
         """Note what a worker takes; returns whether it is too much.
@@ -30,7 +40,8 @@ class Growth:
             models: bytes that its models took when they were loaded.
             ran: the models that have run since the last look; what was grown by meanwhile is theirs, in equal parts.
         """
-        grown, self._last = resident - (self._last or resident), resident
+        self.begin(resident, models)
+        grown, self._last = resident - models - (self._last or 0), resident - models
         for each in ran:
             self._by[each] += grown // len(ran)
         return resident > BASE + models + self._most

@@ -10,7 +10,7 @@ from clx.serving.budget import load_estimate
 from clx.serving.controller import Controller
 from clx.serving.failures import Refusal
 from clx.serving.faults import FACTOR, MOST, Faults, hangs
-from clx.serving.frames import Loaded, LoadFailed, Measured, Message, Wanted
+from clx.serving.frames import Done, Loaded, LoadFailed, Measured, Message, Wanted
 from clx.serving.inflight import Result, tell
 from clx.serving.protocol import Inference
 from clx.serving.served import Served
@@ -32,6 +32,7 @@ class Guarded(Controller):
             it, or nobody knows.
         patience: nanoseconds that a batch may take in any case, while somebody waits for it.
         tell: is given a line about each strike.
+        holds: is called with the number of a worker each time that it holds one model more.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Guarded(Controller):
         fate: Callable[[int], str] = lambda _executor: "",
         patience: int = PATIENCE,
         tell: Callable[[str], None] = lambda _line: None,
+        holds: Callable[[int], None] = lambda _executor: None,
     ) -> None:
         super().__init__(lost)
         self.faults = Faults()
         self._fate = fate
         self._patience = patience
         self._tell = tell
+        self._holds = holds
         self._hung: set[int] = set()
         self._got_on: dict[int, int] = {}  # when a worker last got on with what it loads
         self._warms: dict[int, tuple[tuple[str, int], int]] = {}  # what a worker warms up, and since when
@@ -93,11 +96,16 @@ class Guarded(Controller):
         return next((key for key in wanted if executor not in self.scheduler.holders(key)), None)
 
     def _heed(self, executor: int, message: Message, rest: memoryview) -> None:
+        if isinstance(message, Done):  # by far the most often
+            self._requests.end(executor, message, rest)
+            return
         if isinstance(message, Loaded | LoadFailed | Wanted):
             self._got_on[executor] = monotonic_ns()
         elif isinstance(message, Measured):
             self._warms.pop(executor, None)
         super()._heed(executor, message, rest)
+        if isinstance(message, Loaded):
+            self._holds(executor)
 
     def retire(self, executor: int) -> None:
         """Give nothing more to a worker whose models others hold, too; what it runs it runs to its end."""
@@ -114,21 +122,31 @@ class Guarded(Controller):
     # -- what comes of it -------------------------------------------------------------------------------
 
     def _gone(self, executor: int) -> None:
-        how = "it hung" if executor in self._hung else self._fate(executor)
+        has_hung = executor in self._hung
+        how = "it hung" if has_hung else self._fate(executor)
         self._hung.discard(executor)
         self._got_on.pop(executor, None)
         self._warms.pop(executor, None)
         if how:
-            self._strike(executor, how)
+            self._strike(executor, how, None if has_hung else self._new(executor))
         super()._gone(executor)
 
-    def _strike(self, executor: int, how: str) -> None:
-        """A worker is gone by the fault of a model."""
+    def _new(self, executor: int) -> str | None:
+        """What a worker is loading, if it was never ready yet: it is to blame rather than what ran beside it.
+
+        What ran is run elsewhere, alone, and blamed if that worker ends, too.
+        """
+        key = self._loading(executor)
+        model = None if key is None else self.models.get(key)
+        return None if model is None or model.load_ns else key
+
+    def _strike(self, executor: int, how: str, new: str | None) -> None:
+        """A worker is gone by the fault of a model; *new*: the first that comes into question."""
         running, warms = self._requests.running(executor), self._warmed.get(executor)
-        if running is not None:
+        if running is not None and new is None:
             key = running.batch.model
             self._requests.give_up(executor, Refusal("failed", f"the model has ended its worker: {how}"))
-        elif (found := self._loading(executor) if warms is None else warms[0]) is not None:
+        elif (found := new or (self._loading(executor) if warms is None else warms[0])) is not None:
             key = found
             self._failed_to_load(executor, key, f"it has ended the worker that was to hold it: {how}")
         else:

@@ -26,7 +26,7 @@ class Line:
         rooms: what those who come can wait.
     """
 
-    __slots__ = ("_asked", "busy", "guard", "load", "models", "queue", "rooms", "running", "started")
+    __slots__ = ("_asked", "_timed", "busy", "guard", "load", "models", "queue", "rooms", "running", "started")
 
     def __init__(self) -> None:
         self.queue: list[Ticket] = []
@@ -38,6 +38,7 @@ class Line:
         self.guard: Guard = NONE
         self.rooms = Rooms()
         self._asked: dict[str, int] = {}
+        self._timed = 0  # how many of those who wait have a deadline
 
     @property
     def is_idle(self) -> bool:
@@ -49,6 +50,7 @@ class Line:
         enter(self.queue, ticket)
         ticket.waits = True
         self.load += ticket.cost
+        self._timed += ticket.deadline > 0
         self._asked[ticket.model] = self._asked.get(ticket.model, 0) + 1
 
     def leave(self, ticket: Ticket) -> None:
@@ -70,11 +72,18 @@ class Line:
     def _left(self, ticket: Ticket) -> None:
         ticket.waits = False
         self.load -= ticket.cost
+        self._timed -= ticket.deadline > 0
         left = self._asked[ticket.model] - 1
         if left:
             self._asked[ticket.model] = left
         else:
             del self._asked[ticket.model]
+
+    def first_deadline(self) -> int:
+        """The earliest deadline of those who wait; 0: nobody has one."""
+        if not self._timed:
+            return 0
+        return next(each.deadline for each in self.queue if each.deadline)  # they stand in the order of these
 
     def has(self, model: str) -> bool:
         """Whether it runs *model*, or somebody waits for it."""
@@ -105,6 +114,8 @@ class Plans:
     def batch(self, now: int, queue: Sequence[Ticket], guard: Guard) -> tuple[list[Ticket], int]:
         """What a free worker takes of *queue*, and how long that takes."""
         head = queue[0]
+        if len(queue) == 1:
+            return [head], _known(head).of(head.rows)
         others = (each for each in islice(queue, 1, None) if each.model == head.model and each.kind == head.kind)
         return self._formed(now, head, others, guard)
 

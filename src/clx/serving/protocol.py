@@ -170,7 +170,13 @@ def _direct(body: bytes) -> Inference | None:
         inputs.append(from_json(each.name, each.datatype, shape, count, each.data))
     if len(inputs) > 1 and len({each.name for each in inputs}) < len(inputs):
         return None
+    if said.id is None and said.outputs is None and said.parameters is None:
+        return Inference(inputs, inside=_inside(inputs))
     return _whole({"id": said.id, "outputs": said.outputs, "parameters": said.parameters}, inputs)
+
+
+def _inside(inputs: list[Tensor]) -> tuple[Any, ...]:
+    return tuple([(each.name, each.datatype, each.shape) for each in inputs])
 
 
 def _again(body: bytes, header: int) -> Inference | None:
@@ -260,7 +266,7 @@ def _whole(document: dict[str, Any], inputs: list[Tensor]) -> Inference:
         _number(parameters, "timeout", LONGEST_TIMEOUT),
         _number(parameters, "priority", 1 << 31),
         parameters,
-        tuple([(each.name, each.datatype, each.shape) for each in inputs]),
+        _inside(inputs),
     )
 
 

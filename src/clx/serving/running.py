@@ -35,6 +35,7 @@ from clx.serving.guarding import Guarded
 from clx.serving.http import Connection, Connections
 from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
+from clx.serving.roster import Roster
 from clx.serving.shelf import TableShelf
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
@@ -86,6 +87,7 @@ class Server:
         access: who may ask.
         hang: seconds that a model may take while somebody waits for it.
         growth: bytes that a worker of this machine may grow by beyond what its models took.
+        heartbeat: seconds between two signs of life of workers in the table.
     """
 
     def __init__(
@@ -103,10 +105,12 @@ class Server:
         access: Access = _OPEN,
         hang: float = 30.0,
         growth: int = 1 << 30,
+        heartbeat: float = 5.0,
     ) -> None:
-        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell)
+        self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell, self._holds)
         self._catalogue = Catalogue(self._controller, Budget(memory))
         self._shelf = shelf
+        self._roster = Roster(shelf, heartbeat)
         self._access = access
         self._book = None if access.tokens is None else Book()
         self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
@@ -161,7 +165,9 @@ class Server:
         begun = await self._shelf.ask(lambda: self._begin(f"{host}:{at}"))
         self._controller.log = Telemetry(self._shelf.table, begun)
         telling = Telling(self._shelf, self._api.watch, begun)
+        await self._roster.begin()
         ready(at)
+        self._enroll()
         looking = loop.create_task(self._look(telling))
         watching = loop.create_task(self._watch())
         await self._ended.wait()
@@ -170,6 +176,7 @@ class Server:
         following.cancel()
         await self._end(listening)
         await telling.tell()
+        await self._roster.follow((), "its server has ended")
         if self._controller.log is not None:
             await asyncio.to_thread(self._controller.log.close)
 
@@ -276,10 +283,15 @@ class Server:
             await asyncio.sleep(LOOK)
             await self._read_tokens()
             telling.look()
+            self._enroll()
             self._look_at_memory()
             now = monotonic()
             for each in list(self._open):
                 each.look(now)
+
+    def _enroll(self) -> None:
+        """Have the workers of this machine in the table."""
+        self._roster.look([each.pid for each in self._workers.values()])
 
     def _look_at_memory(self) -> None:
         """Have workers that have grown too much replaced."""
@@ -287,14 +299,23 @@ class Server:
         ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
         self._ran = now
         for executor, started in self._workers.items():
-            link = self._controller.links.get(executor)
-            if link is None or executor in self._retired:
-                continue
-            with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
-                resident = psutil.Process(started.pid).memory_info().rss
-                if self._growth[executor].look(resident, sum(link.grown.values()), ran):
-                    self._retired.add(executor)
-                    self._tasks.begin(self._renew(executor, started, resident))
+            if executor in self._controller.links and executor not in self._retired:
+                with contextlib.suppress(psutil.Error):  # it is gone, which somebody else sees
+                    resident, models = self._memory(executor)
+                    if self._growth[executor].look(resident, models, ran):
+                        self._retired.add(executor)
+                        self._tasks.begin(self._renew(executor, started, resident))
+
+    def _memory(self, executor: int) -> tuple[int, int]:
+        """Bytes that a worker of this machine takes, and that its models took when they were loaded."""
+        resident = psutil.Process(self._workers[executor].pid).memory_info().rss
+        return int(resident), sum(self._controller.links[executor].grown.values())
+
+    def _holds(self, executor: int) -> None:
+        """A worker holds one model more: what its growth is measured from, if that is its first."""
+        if executor in self._workers:
+            with contextlib.suppress(psutil.Error):
+                self._growth[executor].begin(*self._memory(executor))
 
     async def _renew(self, executor: int, started: subprocess.Popen[bytes], resident: int) -> None:
         """Have another worker take the place of one, which ends when the other holds all that it holds."""

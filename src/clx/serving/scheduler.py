@@ -19,7 +19,7 @@ test moves it, and a simulation runs the very same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
@@ -34,6 +34,9 @@ SHARE = 0.5
 """The part of its time in which a long request has to be predicted to finish."""
 REST = 3
 """For how many times its time a worker has had no rest, where that is asked of it."""
+ROOMY = 2
+"""For how many times as long as expected all may take, where a queue is not played through: estimates may have risen
+since those who wait came, and a batch may take longer than its rows one by one."""
 BACKLOG = 1_000
 """Requests that may wait for one executor."""
 FEW = 4
@@ -115,7 +118,10 @@ class Scheduler:
 
     def observe(self, model: str, size: int, took: int) -> None:
         """A run of *size* rows took so many nanoseconds; warm-ups are told here, too."""
-        self._estimates.setdefault(model, Estimates()).observe(size, took)
+        known = self._estimates.get(model)
+        if known is None:
+            known = self._estimates[model] = Estimates()
+        known.observe(size, took)
 
     def estimate(self, model: str, size: int = 1) -> int:
         """Nanoseconds that a batch of *size* rows takes; 0: unknown."""
@@ -226,7 +232,7 @@ class Scheduler:
         self._note_idle(executor, its)
         spent = now - its.started if took is None else took
         if spent:
-            self.observe(done.model, sum(each.rows for each in done.tickets), spent)
+            self.observe(done.model, sum([each.rows for each in done.tickets]), spent)
         for each in done.tickets:
             self._end(each)
         return done.tickets
@@ -267,17 +273,15 @@ class Scheduler:
 
     # -- predictions ----------------------------------------------------------------------------------
 
-    def _candidates(self, now: int, model: str, holders: list[int]) -> Iterator[int]:
+    def _candidates(self, now: int, model: str, holders: list[int]) -> Sequence[int]:
         """Who might run a request, the best first."""
         if len(holders) == 1:
-            yield holders[0]
-            return
+            return holders
         if len(holders) > FEW:
             idle = next((each for each in islice(self._idle, FEW) if model in self._lines[each].models), None)
             if idle is not None:
-                yield idle
-                return
-        yield from sorted(self._some(holders), key=lambda each: self._load(now, each))[:TRIES]
+                return (idle,)
+        return sorted(self._some(holders), key=lambda each: self._load(now, each))[:TRIES]
 
     def _some(self, holders: Sequence[int]) -> Sequence[int]:
         """A few of them, each time others."""
@@ -302,6 +306,9 @@ class Scheduler:
             finish = start + ticket.cost + self._reply
             its.guard = its.rooms.guard
             return Refused("late", finish) if limit and finish > limit else None
+        if self._has_room(start, its, ticket, limit):
+            its.guard = its.rooms.guard
+            return None
         queue = its.queue.copy()
         enter(queue, ticket)
         finish, late = self._plans.play(start, queue, its.rooms.guard, ticket, limit)
@@ -315,6 +322,14 @@ class Scheduler:
         if late and late - self._plans.play(start, its.queue, its.guard)[1]:
             return Refused("late", finish)
         return None
+
+    def _has_room(self, start: int, its: Line, ticket: Ticket, limit: int) -> bool:
+        """Whether all would be in time with a request more, though they ran one by one and took far longer.
+
+        Then nobody has to be played through, which costs by the length of the queue.
+        """
+        end = start + ROOMY * (its.load + ticket.cost) + self._reply
+        return not (0 < limit < end or 0 < its.first_deadline() < end)
 
     # -- moves ----------------------------------------------------------------------------------------
 

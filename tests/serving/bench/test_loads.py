@@ -17,7 +17,7 @@ from clx.db.serving.table import ServingTable
 from clx.serving.api import Api
 from clx.serving.bench import traces
 from clx.serving.bench.arrivals import bursts, poisson
-from clx.serving.bench.loads import Load, LoadError, Reply, Result, percentile
+from clx.serving.bench.loads import MOST_CONNECTIONS, Load, LoadError, Reply, Result, busiest, percentile
 from clx.serving.bench.plots import draw
 from clx.serving.bench.simulation import POLICIES, bound, run
 from clx.serving.catalogue import Catalogue
@@ -70,6 +70,13 @@ def test_what_cannot_be_loaded_is_said(shelf: TableShelf) -> None:
         asyncio.run(loaded(shelf, "none"))
     with pytest.raises(LoadError, match="there is no server at"):
         asyncio.run(Load("127.0.0.1", 1, "m").closed_loop(1, 1))
+
+
+def test_connections_are_open_before_a_burst() -> None:
+    assert busiest([], 1) == 0
+    assert busiest([0.0, 0.5, 0.9, 1.6, 1.7], 1) == 3
+    assert busiest([0.0, 2.0, 4.0], 1) == 1
+    assert busiest([0.1] * 5000, 1) == MOST_CONNECTIONS
 
 
 def test_numbers_of_a_load() -> None:

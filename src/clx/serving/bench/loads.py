@@ -7,6 +7,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import ceil, prod
 from time import monotonic
 from typing import Any, NamedTuple, cast
@@ -68,6 +69,16 @@ _PARTS = {"50": 0.5, "99": 0.99, "99_9": 0.999}
 def percentile(values: Sequence[float], part: float) -> float:
     """By nearest rank, of *values* in order; 0 of none."""
     return values[max(0, ceil(part * len(values)) - 1)] if values else 0.0
+
+
+def busiest(due: Sequence[float], window: float) -> int:
+    """The most requests within any *window* seconds, of those *due* in this order; :data:`MOST_CONNECTIONS` at most."""
+    most = begin = 0
+    for place, at in enumerate(due):
+        while due[begin] < at - window:
+            begin += 1
+        most = max(most, place + 1 - begin)
+    return min(most, MOST_CONNECTIONS)
 
 
 class _Connection(asyncio.Protocol):
@@ -177,11 +188,17 @@ class Load:
             connection = self._free.pop()
             if connection.is_open:
                 return connection
+        return await self._new()
+
+    async def _new(self) -> _Connection:
         _, made = await asyncio.get_running_loop().create_connection(_Connection, *self._place)
         self._all.append(made)
         return made
 
     async def _at_times(self, arrivals: Iterable[float], seconds: float) -> list[Reply]:
+        due = list(takewhile(lambda at: at < seconds, arrivals))
+        for _ in range(busiest(due, self._timeout or 1.0) - len(self._all)):  # connecting in a burst would delay it
+            self._free.append(await self._new())
         replies: list[Reply] = []
         began, running = monotonic(), set[asyncio.Task[None]]()
 
@@ -193,9 +210,7 @@ class Load:
                 self._free.append(connection)
             replies.append(Reply(at, monotonic() - began - at, status))
 
-        for at in arrivals:
-            if at >= seconds:
-                break
+        for at in due:
             wait = began + at - monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
