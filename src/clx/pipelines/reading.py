@@ -362,6 +362,7 @@ class PipelineReader(Reader):
             self.nodes[*path, key] = key_node
             if value.kind == "scalar" and OPENING not in value.text:
                 self.wrong_kind(value, f"{shortened(key)} in the matrix", "a list", f"Write [{shortened(value.text)}].")
+                plain[key], axes[key] = [], []  # the name is there: who uses it is right
                 continue
             plain[key], axes[key] = self._both(value, path)
         return plain, axes
