@@ -357,7 +357,8 @@ class PipelineReader(Reader):
         if node.kind != "mapping":
             self.wrong_kind(node, "matrix", "a mapping (key: value)", "Write name: [value, value].")
             return {}, {}
-        plain, axes = {}, {}
+        plain: dict[str, Any] = {}
+        axes: dict[str, Any] = {}
         for key, (key_node, value) in self.keys(node, "matrix").items():
             self.nodes[*path, key] = key_node
             if value.kind == "scalar" and OPENING not in value.text:
