@@ -165,6 +165,19 @@ def test_a_program_deploys_and_waits(where: list[str]) -> None:
     assert len(again.pipelines) == 2
 
 
+@pytest.mark.parametrize(("lives", "told"), [(1, "once"), (3, "3 times"), (-1, "for ever")])
+def test_a_schedule_is_told_in_words_and_is_not_waited_for(
+    where: list[str], tmp_path: Path, lives: int, told: str
+) -> None:
+    nightly = f'schedule: {{cronspec: "0 6 * * *", lives: {lives}}}\n'
+    (tmp_path / "nightly.yaml").write_text(nightly + FILE, encoding="utf-8")
+    assert f"Its pipelines begin by its schedule: 0 6 * * * (UTC), {told}.\n" in _words(where, "deploy", "nightly.yaml")
+    done = _run("deploy", "nightly.yaml", "--wait", *where)
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.fact == "nightly.yaml has a schedule: no pipeline begins now."
+    assert len(_json(where, "list")["configs"]) == 1
+
+
 def test_what_cannot_be_is_refused(where: list[str], tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(
         "version: '2'\nname: x\npipeline: {steps: [{name: a, stage: no}]}", encoding="utf-8"

@@ -195,9 +195,41 @@ def test_mistakes_in_the_defaults_are_told_once() -> None:
     )
 
     assert [(where, fact) for where, fact, _ in _problems(text)] == [
+        ("p:1:22", "The priority of a work cannot be 9"),
         ("p:1:36", "there is no matrix.x for the step a"),
         ("p:1:50", "A work has no field retry"),
     ]
+
+
+def test_values_are_told_beside_mistakes_of_other_kinds() -> None:
+    text = "matrix: {n: {range: [1, 2, 0]}, k: {range: [5, 1]}, s: text, q: {rnge: [1, 2]}}\n" + _steps(
+        "{name: a, stage: one, work: {timeout: 0, event: x, site: '${{ matrix.n }}${{ matrix.k }}${{ matrix.s }}'}}",
+        "{name: b, stage: 1, matrix: {p: {from: 1}}, work: {user: '${{ matrix.q }}${{ matrix.p }}', status: success}}",
+    )
+
+    assert [(where, fact) for where, fact, _ in _problems(text)] == [
+        ("p:1:10", "the range of n holds no number"),
+        ("p:1:33", "the range of k holds no number"),
+        ("p:1:56", "s in the matrix must be a list, but is a single value"),
+        ("p:1:62", "q in the matrix is a mapping that is no range"),
+        ("p:5:22", 'stage cannot be "one"'),
+        ("p:5:43", "The timeout of a work cannot be 0"),
+        ("p:5:53", "The event of a work cannot be 'x'"),
+        ("p:6:34", "p in the matrix is a mapping that is no range"),
+        ("p:6:96", "status is not said by hand"),
+    ]
+
+
+def test_a_misspelled_name_of_a_matrix_is_not_an_unused_one_as_well() -> None:
+    text = "matrix: {telescope: [1]}\n" + _steps(
+        "{name: a, stage: 1, matrix: {event: [1]}, work: {event: '${{ matrix.evnt }}', site: '${{ matrix.telescop }}'}}"
+    )
+
+    with pytest.raises(PipelineProblems) as raised:
+        read(text, source="p")
+
+    assert [each.next_step for each in raised.value.problems] == ['Did you mean "event"?', 'Did you mean "telescope"?']
+    assert raised.value.warnings == ()
 
 
 def test_the_same_name_inside_and_outside() -> None:

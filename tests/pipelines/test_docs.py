@@ -33,7 +33,9 @@ def test_a_mistake_is_told_as_on_the_page() -> None:
         read(_blocks("yaml")[0].replace("matrix.event", "matrix.evnt"), source="survey.yaml")
 
     (problem,) = raised.value.problems
-    assert f"Error: {problem.where}: {problem.fact}\n  {problem.next_step}\n" in _blocks("text")[0]
+    assert raised.value.warnings == ()
+    told = f"Error: {problem.where}: {problem.fact}\n  {problem.next_step}\n1 mistake, 0 warnings.\n"
+    assert told == _blocks("text")[0]
 
 
 def test_the_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from clx.settings.problems import shortened
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    from clx.pipelines.definition import Config
     from clx.pipelines.running import Store
 
 _ids = click.argument("ids", metavar="ID...", nargs=-1, required=True)
@@ -60,6 +61,8 @@ def deploy(there: There, file: Path, user: str | None, waits: bool, works: bool,
     if works and timeout is not None:
         raise UsageError("--work ends with its pipelines, or by Ctrl-C.", "Leave --timeout out.")
     config = load(file)
+    if waits and config.schedule is not None:
+        raise UsageError(f"{shortened(str(file))} has a schedule: no pipeline begins now.", "Leave --wait out.")
     if works:
         require_functions(there)
         require_any([config])
@@ -70,13 +73,20 @@ def deploy(there: There, file: Path, user: str | None, waits: bool, works: bool,
         if len(made.pipelines) > 20:
             lines.append(f"… and {len(made.pipelines) - 20} more: clx pipelines show {made.config}")
         if not made.pipelines:
-            lines.append(visible_line(f"Its pipelines begin by its schedule: {config.schedule}."))
+            lines.append(visible_line(f"Its pipelines begin by its schedule: {_times(config)}."))
         if works:
             kept(there, store.pipelines, [made.config], quiet=False)
             return waited(store.pipelines, [made.config], 0.0, document, lines)
         if not waits:
             return Output(document, lines)
         return waited(store.pipelines, made.pipelines, timeout, document, lines)
+
+
+def _times(config: Config) -> str:
+    """When the pipelines of a file with a schedule begin, for people."""
+    assert config.schedule is not None
+    cronspec, lives = config.schedule.cronspec, config.schedule.lives
+    return f"{cronspec} (UTC), {'for ever' if lives < 0 else 'once' if lives == 1 else f'{lives} times'}"
 
 
 @click.command("wait")

@@ -14,7 +14,7 @@ from clx.expressions.language import ExpressionError, Reference, Scope, Template
 from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, fill, size_of, templates_in
 from clx.pipelines.definition import Config, Deployment, Step
 from clx.pipelines.reading import Path, PipelineReader
-from clx.settings.problems import did_you_mean, quoted, shortened
+from clx.settings.problems import closest, did_you_mean, quoted, shortened
 from clx.settings.yaml_source import Node
 
 TRIED = 2_000
@@ -37,6 +37,7 @@ class _Check:
         self.nodes = reader.nodes
         self.node_of = {id(template): node for template, node, _ in reader.found}
         self.noted: set[tuple[int, int, str]] = set()
+        self.misspelled: set[str | None] = set()
         self.steps = {step.name: step for step in reversed(config.steps)}
         self.outer: dict[str, Sequence[Any]] = {}
 
@@ -50,6 +51,8 @@ class _Check:
         self._matrices()
         if not self.reader.has_problems:
             self._values()
+        if self.reader.has_problems:  # values were not tried out, or not all: what needs no other one is told as well
+            self._constants()
 
     def _note(self, node: Any, fact: str, step: str = "") -> None:
         """Once each: what is in the defaults is looked at for every step."""
@@ -90,7 +93,7 @@ class _Check:
     def _run_on(self, path: Path, wanted: Sequence[str], names: Sequence[str]) -> Sequence[str]:
         for name in wanted:
             if name not in names:
-                step = did_you_mean(name, names) if names else "Add deployments, or remove runs_on."
+                step = did_you_mean(name, dict.fromkeys(names)) if names else "Add deployments, or remove runs_on."
                 self._note(self.nodes[path], f"there is no deployment {quoted(name)}", step)
         return wanted
 
@@ -175,6 +178,7 @@ class _Check:
             self._note(place, f"{reference.text} has no value here: {what}", "Use the matrix of the pipeline.")
         else:
             step_ = did_you_mean(str(parts[1]), names) if names else "There is no matrix."
+            self.misspelled.add(closest(str(parts[1]), names))
             self._note(place, f"there is no {reference.text} for the step {shortened(step.name)}", step_)
 
     def _wrong_step(self, parts: tuple[str | int, ...], step: Step, *, is_condition: bool) -> tuple[str, str] | None:
@@ -203,13 +207,30 @@ class _Check:
                 node = self.nodes["steps", index, "matrix", name]
                 if name in self.config.matrix:
                     self._note(node, f"{shortened(name)} is in the matrix of the pipeline too", "Rename one of them.")
-                elif name not in _used([step.fields]):
+                elif name not in _used([step.fields]) and name not in self.misspelled:
                     self.reader.warn(node, f"nothing uses matrix.{shortened(name)}", f"Write ${{{{ matrix.{name} }}}}.")
         used = _used([part for step in self.config.steps for part in (step.fields, step.axes, step.condition)])
         for name in self.config.matrix:
-            if name not in used:
+            if name not in used and name not in self.misspelled:
                 node = self.nodes["matrix", name]
                 self.reader.warn(node, f"nothing uses matrix.{shortened(name)}", f"Write ${{{{ matrix.{name} }}}}.")
+
+    def _constants(self) -> None:
+        """Try out values in which nothing is to be filled: each by itself, whatever is wrong elsewhere."""
+        steps = list(enumerate(self.config.steps))
+        for path, axes in [
+            (("matrix",), self.config.axes),
+            *((("steps", at, "matrix"), step.axes) for at, step in steps),
+        ]:
+            for name, axis in axes.items():
+                try:
+                    axes_of({} if any(templates_in(axis)) else {name: axis}, Scope())
+                except MatrixError as error:
+                    self._note(self._axis(path, error.axis), error.fact, error.next_step)
+        for index, step in steps:
+            for name, field in step.fields.items():
+                if name in FIELDS.keys() - _GIVEN and not FIELDS[name].own and not any(templates_in(field)):
+                    self._field(index, name, field, Scope(), iter([{}]))
 
     def _values(self) -> None:
         """Try out what is known before anything runs, and count."""

@@ -357,11 +357,13 @@ class PipelineReader(Reader):
         if node.kind != "mapping":
             self.wrong_kind(node, "matrix", "a mapping (key: value)", "Write name: [value, value].")
             return {}, {}
-        plain, axes = {}, {}
+        plain: dict[str, Any] = {}
+        axes: dict[str, Any] = {}
         for key, (key_node, value) in self.keys(node, "matrix").items():
             self.nodes[*path, key] = key_node
             if value.kind == "scalar" and OPENING not in value.text:
                 self.wrong_kind(value, f"{shortened(key)} in the matrix", "a list", f"Write [{shortened(value.text)}].")
+                plain[key], axes[key] = [], []  # the name is there: who uses it is right
                 continue
             plain[key], axes[key] = self._both(value, path)
         return plain, axes

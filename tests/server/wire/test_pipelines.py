@@ -133,6 +133,12 @@ def test_a_certificate_is_never_kept_nor_told(served: Served, queue: Queue) -> N
     assert secret not in bad.text
 
 
+def test_a_mistake_is_told_in_sentences(served: Served) -> None:
+    step = {"name": "a", "stage": 1, "success_threshold": 2, "work": {"user": "x"}}
+    answer = served.post(f"{V2}/configs", {"name": "x", "pipeline": {"steps": [step]}}, role="work")
+    assert "success_threshold cannot be 2. It is the share" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["configs", "schedule"])
 @pytest.mark.parametrize(
     "body", [{"name": "x"}, [], "text", {**SCHEDULED, "pipeline": {"steps": [{"name": "a", "if": "${{ x"}]}}]

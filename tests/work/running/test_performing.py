@@ -27,6 +27,8 @@ from clx.work.running.performing import Performer, said
         (({"a": 1}, "p", "q"), ({"result": [{"a": 1}, "p", "q"]}, None, None)),
         ({"n": np.float64(0.5), "of": [np.arange(2)]}, ({"n": 0.5, "of": [[0, 1]]}, None, None)),
         ({"at": Path("x")}, ({"at": "x"}, None, None)),
+        ({1: {2: 3}}, ({"1": {"2": 3}}, None, None)),
+        (({1: {2: Path("x")}}, None, None), ({"1": {"2": "x"}}, None, None)),
     ],
 )  # fmt: skip
 def test_what_a_function_returns_is_told(value: Any, expected: Any) -> None:

@@ -102,7 +102,9 @@ def _told(body: Callable[[], Answer]) -> Answer:
 
 
 def _wrong(status: int, error: ClxError) -> Answer:
-    return Answer(status, {"message": f"{error.fact} {error.next_step}".strip(), "error": error.fact})
+    return Answer(
+        status, {"message": f"{error.fact.removesuffix('.')}. {error.next_step}".strip(), "error": error.fact}
+    )
 
 
 def _look(asked: Asked) -> list[Document]:

@@ -96,6 +96,8 @@ def _paths(value: Any) -> list[str] | None:
 
 
 def _results(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):  # as JSON has it, and as it becomes further in: {1: 2} is {"1": 2}
+        value = {str(name): each for name, each in value.items()}
     try:
         encode(value)
     except QueueError:
