@@ -114,9 +114,9 @@ MINUTE = 60
 flow = Flow(
     "lab",
     [
-        Step("extract", extract, pool="lake", timeout=15 * MINUTE, max_runs=3),
-        Step("preprocess", preprocess, {"readings": "@extract"}, pool="lake", timeout=15 * MINUTE, max_runs=3),
-        Step("patterns", patterns, {"table": "@preprocess"}, pool="lake", timeout=15 * MINUTE, max_runs=3),
+        Step("extract", extract, pool="lake", timeout=15 * MINUTE, max_runs=3, backoff=1),
+        Step("preprocess", preprocess, {"readings": "@extract"}, pool="lake", timeout=15 * MINUTE, max_runs=3, backoff=1),
+        Step("patterns", patterns, {"table": "@preprocess"}, pool="lake", timeout=15 * MINUTE, max_runs=3, backoff=1),
         Step(
             "infer",
             infer,
@@ -126,6 +126,7 @@ flow = Flow(
             deadline=30 * MINUTE,
             timeout=30 * MINUTE,
             max_runs=3,
+            backoff=5,
             pool="models",
         ),
         Step(
@@ -135,9 +136,10 @@ flow = Flow(
             pool="lake",
             timeout=5 * MINUTE,
             max_runs=3,
+            backoff=1,
         ),
-        Step("aggregate", aggregate, {"silver": "@transfer"}, pool="lake", timeout=10 * MINUTE, max_runs=3),
-        Step("cleanup", cleanup, {"gold": "@aggregate"}, pool="lake", timeout=5 * MINUTE, max_runs=3),
+        Step("aggregate", aggregate, {"silver": "@transfer"}, pool="lake", timeout=10 * MINUTE, max_runs=3, backoff=1),
+        Step("cleanup", cleanup, {"gold": "@aggregate"}, pool="lake", timeout=5 * MINUTE, max_runs=3, backoff=1),
     ],
     zone="Europe/Berlin",
     at="06:00",

@@ -72,6 +72,7 @@ def test_on_the_command_line_a_name_is_enough() -> None:
         {"name": "a", "version": "1.0.0", "timeout": 0},
         {"name": "a", "version": "1.0.0", "max_runs": 0}, {"name": "a", "version": "1.0.0", "priority": 6},
         {"name": "a", "version": "1.0.0", "max_runs": True}, {"name": "a", "version": "1.0.0", "ttl": -1},
+        {"name": "a", "version": "1.0.0", "backoff": 0},
         {"name": "a", "version": "1.0.0", "timeout": float("nan")}, {"name": "a", "version": 1},
     ],
 )  # fmt: skip

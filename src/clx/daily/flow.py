@@ -74,6 +74,7 @@ class Step:
         pool: whose workers run it (``clx daily work --pool NAME``); empty: any that have no pool.
         timeout: seconds that one run may take; then it is killed.
         max_runs: runs until one succeeds; None: an exception is final.
+        backoff: seconds, or a ``timedelta``, before the second of them, as :func:`clx.define.task` has it.
         version: of its function, where the digest of its code is not enough: it calls other modules, say.
 
     Raises:
@@ -92,6 +93,7 @@ class Step:
         pool: str = "",
         timeout: float | timedelta | None = None,
         max_runs: int | None = None,
+        backoff: float | timedelta | None = None,
         version: str = "",
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -99,7 +101,7 @@ class Step:
         if not callable(function):
             raise UsageError(f"The step {name} has no function.", f"Write Step({name!r}, function).")
         self.name, self.function, self.pool, self.version = name, function, pool, version
-        self.timeout, self.max_runs = timeout, max_runs
+        self.timeout, self.max_runs, self.backoff = timeout, max_runs, backoff
         self.items = None if each is None else _items(name, each)
         self.enough = _enough(name, enough, self.items)
         self.deadline = _seconds(name, deadline)

@@ -64,7 +64,12 @@ def _task(flow: Flow, step: Step) -> Routine[..., Any]:
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), more])  # type: ignore[attr-defined]
     run.__annotations__ = {**function.__annotations__, _CODE: str}
     made: Routine[..., Any] = task(
-        name=f"{flow.name}.{step.name}", version=VERSION, timeout=step.timeout, max_runs=step.max_runs, pool=step.pool
+        name=f"{flow.name}.{step.name}",
+        version=VERSION,
+        timeout=step.timeout,
+        max_runs=step.max_runs,
+        backoff=step.backoff,
+        pool=step.pool,
     )(run)
     made.code = code  # type: ignore[attr-defined]
     return made

@@ -10,7 +10,11 @@ LIMIT = 5 * 60_000
 """Milliseconds no wait exceeds."""
 
 
-def backoff(run: int) -> int:
-    """Milliseconds between failed run number *run* and the next: doubling, ± 50 % so that jobs do not march in step."""
-    wait = min(LIMIT, BASE * 2 ** min(run - 1, 20))
+def backoff(run: int, base: int = BASE) -> int:
+    """Milliseconds between failed run number *run* and the next: doubling, ± 50 % so that jobs do not march in step.
+
+    Args:
+        base: milliseconds before the second run, on average.
+    """
+    wait = min(LIMIT, base * 2 ** min(run - 1, 20))
     return int(min(LIMIT, wait * random.uniform(0.5, 1.5)))  # noqa: S311  (spread, not secrecy)

@@ -65,6 +65,7 @@ def task(
     version: str,
     timeout: float | timedelta | None = None,
     max_runs: int | None = None,
+    backoff: float | timedelta | None = None,
     priority: int = 3,
     cache: bool = True,
     ttl: float | timedelta | None = None,
@@ -78,6 +79,8 @@ def task(
         timeout: seconds one run may take, or a ``timedelta``; then its process is killed. None: as long as it takes.
         max_runs: runs it gets until one succeeds. None: an exception is final, and only where a worker died in it two
             more are tried.
+        backoff: seconds on average, or a ``timedelta``, between an exception and the second run; doubled before each
+            later one, five minutes at most. None: half a second.
         priority: 1 to 5, 5 first.
         cache: False: every call runs, and none joins another.
         ttl: seconds, or a ``timedelta``, after which a kept result is too old; None: never.
@@ -86,7 +89,9 @@ def task(
     Raises:
         UsageError: the name, version or an option is none; or another function has both.
     """
-    options = _options(timeout, max_runs, priority, ttl)._replace(cache=cache, pool=_pool(pool))
+    options = _options(timeout, max_runs, priority, ttl)._replace(
+        cache=cache, pool=_pool(pool), backoff=_milliseconds("backoff", backoff)
+    )
     made: _Decorator = _decorator(RoutineId("task", check_name(name), check_version(version)), options)
     return made
 

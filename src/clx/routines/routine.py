@@ -30,6 +30,7 @@ class Options(NamedTuple):
     Attributes:
         timeout: milliseconds that one run may take; None: as long as it takes.
         max_runs: runs until one succeeds; None: one, and two more where a worker died in it.
+        backoff: milliseconds before the second of them, doubled before each later one; None: as for any job.
         priority: 1 to 5, 5 first.
         cache: whether an earlier result is returned, and a call that runs already is joined.
         ttl: milliseconds for which a result is; None: for good.
@@ -44,6 +45,7 @@ class Options(NamedTuple):
     ttl: int | None = None
     pool: str = ""
     key: str = ""
+    backoff: int | None = None
 
 
 class Trigger(NamedTuple):

@@ -38,6 +38,11 @@ def tries(file: str) -> str:
     return path.read_text()
 
 
+@define.task(name="waits", version="1.0.0", cache=False, max_runs=2, backoff=2)
+def waits(file: str) -> str:
+    return tries.local(file)
+
+
 @define.task(name="fails", version="1.0.0", cache=False)
 def fails() -> None:
     print("about to fail")

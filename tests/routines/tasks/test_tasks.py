@@ -41,6 +41,14 @@ def test_a_task_that_says_how_often_is_tried_so_often(open_shop: Shop, tmp_path:
     assert (done.state, done.run) == ("succeeded", 2)
 
 
+def test_a_task_that_says_how_long_waits_so_long_before_it_is_tried_again(open_shop: Shop, tmp_path: Path) -> None:
+    job = open_shop.put("waits", file=str(tmp_path / "tries"), options={"max_runs": 2})
+    assert open_shop.end(job).state == "succeeded"
+    first, second = open_shop.queue.runs(job)
+    waited = second["started_at"] - first["ended_at"]
+    assert waited >= 1000, "half of two seconds; without it three quarters of one are the most"
+
+
 def test_a_task_may_want_no_other_run_or_one_at_a_time_of_its_own(open_shop: Shop) -> None:
     assert open_shop.do("asks", how="discard").run == 1
     began = time.monotonic()

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from clx.daily.day import Day, NotBegunError, told
     from clx.daily.flow import Reference
     from clx.daily.temporal.plan import Plan, Planned, pairs_of, queue_of
+    from clx.db.backoff import LIMIT
     from clx.errors import RoutineError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NAME = "clx.daily"
 """The type of every day's workflow."""
 SILENT = timedelta(seconds=15)
 """How long a worker may be silent before its step goes to another one."""
+_MOST = timedelta(milliseconds=LIMIT)
 _NEVER_AGAIN = "TemporalTimeout:StartToClose"
 """What the server calls a step that took too long, where it asks whether to try again: as on CLX, it does not."""
 
@@ -57,7 +59,12 @@ async def _activity(plan: Plan, step: Planned, item: Any, inputs: dict[str, Any]
             task_queue=queue_of(plan.name, step.pool),
             start_to_close_timeout=timedelta(seconds=step.timeout),
             heartbeat_timeout=SILENT,
-            retry_policy=RetryPolicy(maximum_attempts=step.attempts, non_retryable_error_types=[_NEVER_AGAIN]),
+            retry_policy=RetryPolicy(
+                initial_interval=timedelta(seconds=step.backoff),
+                maximum_interval=_MOST,
+                maximum_attempts=step.attempts,
+                non_retryable_error_types=[_NEVER_AGAIN],
+            ),
             summary=None if item is None else str(item),
         )
     except ActivityError as error:

@@ -29,6 +29,7 @@ class Planned(NamedTuple):
         inputs: its values are parsed canonical JSON.
         timeout: seconds that an attempt may take.
         attempts: how many there are at most.
+        backoff: seconds before the second of them, doubled before each later one.
         code: digest of the function.
     """
 
@@ -41,6 +42,7 @@ class Planned(NamedTuple):
     timeout: float
     attempts: int
     code: str
+    backoff: float = 0.5
 
     @property
     def references(self) -> list[Reference]:
@@ -88,6 +90,8 @@ def document_of(flow: Flow, day: date, tasks: Mapping[str, Routine[..., Any]], f
 
 
 def _document(step: Step, routine: Routine[..., Any], files: Files, inline: int) -> dict[str, Any]:
+    from clx.db.backoff import BASE
+
     inputs: dict[str, Any] = {}
     for name, value in step.inputs.items():
         if isinstance(value, Reference):
@@ -96,12 +100,13 @@ def _document(step: Step, routine: Routine[..., Any], files: Files, inline: int)
             inputs[name] = {"mark": value.value}
         else:
             inputs[name] = {"value": node_of(value, routine.argument_hints.get(name, Any), name, files, inline)}
-    timeout = routine.options.timeout
+    timeout, backoff = routine.options.timeout, routine.options.backoff
     return {
         **{name: getattr(step, name) for name in ("name", "items", "enough", "deadline", "pool")},
         "inputs": inputs,
         "timeout": _LONGEST if timeout is None else timeout / 1000,
         "attempts": step.max_runs or RUNS,
+        "backoff": (BASE if backoff is None else backoff) / 1000,
         "code": routine.code,  # type: ignore[attr-defined]
     }
 

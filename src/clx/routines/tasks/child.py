@@ -24,7 +24,8 @@ from clx.routines.routine import Routine
 from clx.routines.tasks.wire import Wire
 
 Perform = Callable[[str, bytes], list[Any]]
-"""Does what it is asked, and gives the answer: ``["done", value]`` or ``["failed", error, again, delay]``."""
+"""Does what it is asked, and gives the answer: ``["done", value]`` or ``["failed", error, again, delay]``,
+and behind that, where it is known, by how much pauses grow."""
 _GROWTH = 1 << 20
 """Bytes by which the most that it held must have grown before that is forgotten for the next run."""
 
@@ -102,8 +103,9 @@ def of_routines(routines: Mapping[str, Routine[..., Any]], store: ArtifactStore)
             return ["done", perform(routine, payload, store)]
         except BaseException as error:  # SystemExit too: that is the task's, as for any function of a job
             again = routine.options.max_runs is not None and not isinstance(error, Discard | UsageError)
+            backoff = routine.options.backoff
             delay = error.delay if isinstance(error, Retry) else None
-            return ["failed", described(error, type_), again or isinstance(error, Retry), _milliseconds(delay)]
+            return ["failed", described(error, type_), again or isinstance(error, Retry), _milliseconds(delay), backoff]
 
     return run
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.backoff import backoff
 from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.consumer import Consumer
 from clx.db.doorbell import UNWANTED, Bell
@@ -140,8 +141,11 @@ class TaskWorker(Consumer):
         error, again = _error(job, outcome, self._jobs)
         log.warning("job %s (%s) failed in run %s of %s: %s", job.id, job.type, job.run - job.released, job.max_runs,
                     f"{error['type']}: {error['message']}".splitlines()[0])  # fmt: skip
+        delay = outcome.delay
+        if delay is None and outcome.backoff is not None:
+            delay = backoff(job.run - job.released, outcome.backoff)
         return Failure(
-            job.id, job.run, error, again, outcome.delay, said, outcome.peak_memory, cancelled=outcome.how == _CANCELLED
+            job.id, job.run, error, again, delay, said, outcome.peak_memory, cancelled=outcome.how == _CANCELLED
         )
 
     def _kept(self, output: Output) -> str | None:

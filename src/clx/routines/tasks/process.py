@@ -61,6 +61,7 @@ class Outcome(NamedTuple):
         value: the result as JSON; of a failure the error; of a child that died how, in words.
         again, delay: of a failure: whether another run is wanted, and after how many milliseconds.
         peak_memory: bytes.
+        backoff: of a failure without a delay: milliseconds before the second run, doubled before each later one.
     """
 
     how: str
@@ -69,6 +70,7 @@ class Outcome(NamedTuple):
     again: bool = False
     delay: int | None = None
     peak_memory: int | None = None
+    backoff: int | None = None
 
 
 class TaskProcess:
@@ -211,8 +213,8 @@ class TaskProcess:
             self._end_child(GRACE if left else 0.0)
         if answer[0] == "done":
             return Outcome("done", answer[1], output, peak_memory=peak)
-        _, error, again, delay = answer
-        return Outcome("failed", error, output, again, delay, peak)
+        _, error, again, delay, *more = answer
+        return Outcome("failed", error, output, again, delay, peak, *more)
 
     def _died(self) -> Outcome:
         code, self._code = self._code or 0, None
