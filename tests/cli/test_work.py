@@ -239,6 +239,7 @@ def test_times_are_dates_or_ago() -> None:
         ("results", ("results", "exists", True)),
         ("results.a!=null", ("results.a", "!=", None)),
         ("results.x=a=b", ("results.x", "=", "a=b")),
+        ("results.x==3", ("results.x", "=", 3)),
     ],
 )
 def test_a_condition_is_read(text: str, found: tuple[str, Any, Any]) -> None:

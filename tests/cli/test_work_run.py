@@ -111,6 +111,7 @@ def test_the_word_with_a_dot_is_the_function(words: Any, function: Any, expected
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("p", "", "a.b"), "One of the words is empty"),
         (("p", "steps.ad"), "Did you mean add?"),
         (("p",), "Type: clx work run p MODULE.FUNCTION"),
         (("p", "-c", "no-such-program"), "There is no program no-such-program."),

@@ -23,7 +23,7 @@ _STATUSES = ("queued", "running", "success", "failure", "cancelled")
 ORDERS = ("deposit", "id", "creation", "start", "stop", "priority", "attempt")
 _TEXTS = frozenset({"id", "pipeline", "site", "user", "status", "tags", "group", "parent", "products", "plots", "path"})
 """Fields whose values are texts, also where they look like numbers."""
-_CONDITION = re.compile(r"\s*([^\s=!<>]+)\s*(?:(!=|<=|>=|=|<|>| not in\b| in\b)\s*(.*\S)?\s*)?", re.DOTALL)
+_CONDITION = re.compile(r"\s*([^\s=!<>]+)\s*(?:(!=|<=|>=|==?|<|>| not in\b| in\b)\s*(.*\S)?\s*)?", re.DOTALL)
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(s|min|h|d|w)")
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DATE = "2026-11-30"
@@ -152,7 +152,7 @@ def condition(text: str) -> Condition:
         raise _no_condition(text)
     head, dot, rest = parts[1].partition(".")
     field = f"{ALIASES.get(head, head)}{dot}{rest}"
-    operator, said = (parts[2] or "").strip(), parts[3] or ""
+    operator, said = (parts[2] or "").strip().replace("==", "="), parts[3] or ""
     if not operator:
         return Condition(field, "exists", True)
     value = _value(field, said)

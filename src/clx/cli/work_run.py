@@ -94,6 +94,8 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
     from clx.workers.functions import end_with_starter
 
     function, program = said["function"], said["program"]
+    if "" in words:
+        raise UsageError("One of the words is empty.", "Type: clx work run PIPELINE... MODULE.FUNCTION")
     if said["of_work"]:
         if function is not None or program is not None:
             raise UsageError("--function-of-work leaves it to each work.", "Leave -f and -c out, or it.")
