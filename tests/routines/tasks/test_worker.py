@@ -101,7 +101,9 @@ def test_a_job_whose_keeper_is_killed_is_tried_again(shop: Shop, tmp_path: Path)
     worker, go = shop.start(), tmp_path / "go"
     job = shop.put("counts", go=str(go))
     until(lambda: (found := shop.queue.get(job)) and found.progress)
-    below(worker)[0].kill()
+    keeper, child = below(worker)
+    keeper.kill()
+    await_gone([child.pid])  # else it may still end what it does, and that counts
     go.touch()
     found = shop.end(job)
     assert (found.state, found.run) == ("succeeded", 2)
