@@ -40,15 +40,13 @@ def _grid(asked: Asked) -> Mapping[str, Any]:
     until = given or datetime.now(UTC).date() + timedelta(days=1)  # where it is tomorrow already
     days = _window(until)
     found = flows_of(asked.queue.database, days[-1], days[0])
-    if given is None and not found and (every := flows_of(asked.queue.database)):
+    if given is None and (every := found or flows_of(asked.queue.database)):  # else it is for what is not there yet
         newest = max(rows[0].day for rows in every.values())
-        days = _window(max(date.fromisoformat(newest), _FIRST))
-        found = flows_of(asked.queue.database, days[-1], days[0])
+        if newest != days[0]:
+            days = _window(max(date.fromisoformat(newest), _FIRST))
+            found = flows_of(asked.queue.database, days[-1], days[0])
     due = _due(asked)
     flows = [_line(name, found.get(name, []), due) for name in sorted({*found, *_known(asked)})]
-    shown = [day for day in days if any(day in flow.days for flow in flows)]
-    if shown and given is None:  # what is not there yet
-        days = days[days.index(shown[0]) :]
     before = date.fromisoformat(days[-1]) - timedelta(days=1)
     return {
         "flows": flows,
