@@ -114,8 +114,22 @@ UNTESTED = {
             "db.bench db.storm",
         ),
         (
-            "starts browsers or draw.io desktop: tests/jobtypes/drawio and tests/support/pages.py",
-            "jobtypes.browser_page jobtypes.drawio.desktop",
+            (
+                "starts browsers or draw.io desktop: tests/jobtypes/drawio and tests/support/pages.py; "
+                "tests/jobtypes/notebook/test_mermaid.py, tests/jobtypes/pdf/test_convert.py, tests/course/test_printing.py"
+            ),
+            (
+                "jobtypes.browser_page jobtypes.drawio.desktop jobtypes.notebook.mermaid jobtypes.pdf.converter "
+                "jobtypes.pdf.printer course.printing course.stages"
+            ),
+        ),
+        (
+            "starts processes that read decks: tests/jobtypes/notebook/test_reader.py",
+            "jobtypes.notebook.reader jobtypes.notebook.limits jobtypes.notebook.execution.interpreter",
+        ),
+        (
+            "starts workers of models: tests/serving/test_trial.py and tests/serving/bench/test_crowds.py",
+            "serving.trial serving.bench.crowds",
         ),
         (
             "runs kernels: tests/jobtypes/notebook/execution and test_converter.py",
