@@ -116,7 +116,8 @@ UNTESTED = {
         (
             (
                 "starts browsers or draw.io desktop: tests/jobtypes/drawio and tests/support/pages.py; "
-                "tests/jobtypes/notebook/test_mermaid.py, tests/jobtypes/pdf/test_convert.py, tests/course/test_printing.py"
+                "tests/jobtypes/notebook/test_mermaid.py, tests/jobtypes/pdf/test_convert.py, "
+                "tests/course/test_printing.py"
             ),
             (
                 "jobtypes.browser_page jobtypes.drawio.desktop jobtypes.notebook.mermaid jobtypes.pdf.converter "

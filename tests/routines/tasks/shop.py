@@ -40,7 +40,7 @@ def tries(file: str) -> str:
 
 @define.task(name="waits", version="1.0.0", cache=False, max_runs=2, backoff=2)
 def waits(file: str) -> str:
-    return tries.local(file)
+    return str(tries.local(file))
 
 
 @define.task(name="fails", version="1.0.0", cache=False)
