@@ -45,6 +45,7 @@ PARTS: dict[str, Part] = {
     ),
     "supervision": Part(("tests/workers/supervision",)),
     "faults": Part(("tests/faults",)),
+    "daily": Part(("tests/daily",)),
     "cli": Part(("tests/cli",)),
     "course": Part(("tests/course",)),
     "notebooks": Part(("tests/jobtypes/notebook",)),
