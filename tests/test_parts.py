@@ -90,8 +90,9 @@ def test_an_interrupt_ends_all_parts_as_ctrl_c_does(tree: Tree, number: signal.S
     waits = (
         "import os, pathlib, time\n"
         "def test_it():\n"
-        "    pathlib.Path('begun-{0}').write_text(str(os.getpid()))\n"
-        "    try: time.sleep(600)\n"
+        "    try:\n"
+        "        pathlib.Path('begun-{0}').write_text(str(os.getpid()))\n"
+        "        time.sleep(600)\n"
         "    finally: pathlib.Path('tidied-{0}').touch()\n"
     )
     root = tree(a__test_a=waits.format("a"), a__test_b=waits.format("b"), test_c=PASSES)
