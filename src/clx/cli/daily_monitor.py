@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KB = 1000
 _MOST = 10_000
-"""Runs among which that of a day is looked for, newest first."""
+"""Runs among which those of a state are looked for, newest first."""
 
 
 @click.command("list")
@@ -151,9 +151,9 @@ def _run_of(database: Database, flow: Flow, day: date) -> Job:
     Raises:
         UsageError: there is none.
     """
-    from clx.daily.history import runs_of
+    from clx.daily.history import run_of
 
-    found = next((each for each in runs_of(database, flow.name, _MOST) if each.key == day.isoformat()), None)
+    found = run_of(database, flow.name, day.isoformat())
     if found is None:
         raise UsageError(
             f"{flow.name} has not run for {day.isoformat()}.", f"Run it: clx daily run --date {day.isoformat()}"

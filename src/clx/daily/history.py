@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clx.daily.flow import Mark
 from clx.daily.registering import task_id
+from clx.db.browsing import Filter, keyed
 from clx.db.jobs import Queue
 from clx.db.workers import WorkerTable
 from clx.routines.tree import tree_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from clx.db.database import Database
     from clx.db.lake.table import VersionRow
     from clx.db.models import Job
+    from clx.routines.tree import Node
 
 
 class StepState(NamedTuple):
@@ -87,27 +89,38 @@ def runs_of(database: Database, flow: str, most: int) -> list[Job]:
     return Queue(database).search(type=f"workflow:{flow}", limit=most)
 
 
+def run_of(database: Database, flow: str, day: str) -> Job | None:
+    """The newest run of a day; None: there is none."""
+    found = keyed(database, Filter(type=f"workflow:{flow}"), day, day, limit=1)
+    return Queue(database).get(found[0].id) if found else None
+
+
 def steps_of(database: Database, flow: Flow, run: Job) -> list[StepState]:
     """The steps of a day's *run*, in the order of the flow; of those that have not been asked for none.
 
     Raises:
         DatabaseError: the table cannot be read.
     """
-    names = {task_id(flow.name, name): name for name in flow.steps}
     queue, hosts = Queue(database), _Hosts(database)
+    return [
+        StepState(
+            name, item, node.job, node.state.lower(), 0 if job is None else job.run, node.seconds,
+            "" if job is None else hosts.of_newest(queue, job), node.message,
+        )
+        for node, name, item, job in _asked(queue, flow, run)
+    ]  # fmt: skip
+
+
+def _asked(queue: Queue, flow: Flow, run: Job) -> list[tuple[Node, str, str, Job | None]]:
+    """What a day's *run* has asked for, with its step, item and job, in the order of the flow."""
+    names = {task_id(flow.name, name): name for name in flow.steps}
     found = []
     for node in tree_of(queue, run).children:
-        if (name := names.get(node.routine)) is None:
-            continue
-        job = queue.get(node.job) if node.job is not None else None
-        host = "" if job is None else hosts.of_newest(queue, job)
-        told = "" if job is None else _item(flow, name, job)
-        runs = 0 if job is None else job.run
-        found.append(
-            StepState(name, told, node.job, node.state.lower(), runs, node.seconds, host, node.message)
-        )  # fmt: skip
+        if (name := names.get(node.routine)) is not None:
+            job = queue.get(node.job) if node.job is not None else None
+            found.append((node, name, "" if job is None else _item(flow, name, job), job))
     order = [each.name for each in flow.order]
-    return sorted(found, key=lambda each: (order.index(each.step), each.item.zfill(9)))
+    return sorted(found, key=lambda each: (order.index(each[1]), each[2].zfill(9)))
 
 
 def history_of(database: Database, flow: Flow, run: Job, lakes: Sequence[Lake], day: str) -> list[Event]:
@@ -118,12 +131,14 @@ def history_of(database: Database, flow: Flow, run: Job, lakes: Sequence[Lake], 
     """
     queue, hosts = Queue(database), _Hosts(database)
     found = list(_events(queue, hosts, run, flow.name))
-    for each in steps_of(database, flow, run):
-        if each.job is not None and (job := queue.get(each.job)) is not None:
-            found += _events(queue, hosts, job, f"{each.step}[{each.item}]" if each.item else each.step)
+    for _, step, item, job in _asked(queue, flow, run):
+        if job is not None:
+            found += _events(queue, hosts, job, f"{step}[{item}]" if item else step)
     for lake in lakes:
-        for row in _versions(lake, flow, day):
-            found.append(Event(row.made_at, "published", f"{row.dataset} version {row.version}", None, 0, row.host, ""))
+        for newest in _newest(lake, flow, day):
+            for row in lake.table.list(lake.mark, newest.dataset, day, day):
+                what = f"{row.dataset} version {row.version}"
+                found.append(Event(row.made_at, "published", what, None, 0, row.host, ""))
     return sorted(found, key=lambda each: each.at)
 
 
@@ -133,21 +148,18 @@ def published_in(lake: Lake, flow: Flow, day: str) -> list[Published]:
     Raises:
         DatabaseError: the table cannot be read.
     """
-    newest = {row.dataset: row for row in _versions(lake, flow, day)}
     return [
         Published(
             row.dataset, row.version, row.rows, sum(each["size"] for each in json.loads(row.files)),
             str(lake.path(row.dataset, day)), json.loads(row.missing),
         )
-        for row in newest.values()
+        for row in _newest(lake, flow, day)
     ]  # fmt: skip
 
 
-def _versions(lake: Lake, flow: Flow, day: str) -> Iterator[VersionRow]:
-    """Every version that the flow has published of a day, by dataset, oldest first."""
-    for newest in lake.table.newest(lake.mark):
-        if newest.day == day and newest.flow == flow.name:
-            yield from lake.table.list(lake.mark, newest.dataset, day, day)
+def _newest(lake: Lake, flow: Flow, day: str) -> list[VersionRow]:
+    """The newest version of each dataset that the flow has published of a day."""
+    return [row for row in lake.table.of_flow(flow.name, day, day) if row.lake == lake.mark]
 
 
 def _events(queue: Queue, hosts: _Hosts, job: Job, name: str) -> Iterator[Event]:
