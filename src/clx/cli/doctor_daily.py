@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from clx.daily.flow import Flow
     from clx.db.facts import Fact
 
-_STAGING = "CLX_STAGING_TOKEN"
-
 
 def daily_options(command: Any) -> Any:
     """``--daily``, ``--staging`` and ``--token-file``."""
@@ -38,9 +36,9 @@ def facts_of(here: Here, file: Path, staging: str | None, token_file: Path | Non
     found = _flow_facts(here, flow)
     if staging is not None:
         from clx.daily.facts import staging_facts
-        from clx.server.staging import read_token
+        from clx.server.staging import TOKEN_VARIABLE, read_token
 
-        found += staging_facts(staging, read_token(token_file, os.environ.get(_STAGING, "")))
+        found += staging_facts(staging, read_token(token_file, os.environ.get(TOKEN_VARIABLE, "")))
     return found
 
 
