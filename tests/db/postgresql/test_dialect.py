@@ -102,6 +102,18 @@ def test_a_claim_reads_by_its_index_and_little_in_a_long_table(queue: Queue) -> 
     assert _pages(plan) <= 1.5 * short, "entries of the index are passed whose jobs have ended"
 
 
+@pytest.mark.parametrize("analyzed_at", [(), (20_000,), (40_000,)])
+def test_a_claim_does_not_pass_the_jobs_of_other_ranks(queue: Queue, analyzed_at: tuple[int, ...]) -> None:
+    queue.enqueue_many([NewJob("t") for _ in range(1000)])
+    short = _pages(_plan(queue, DIALECT.claim_company, {**_CLAIM, "marks": _BOTTOM}))
+    for so_many in (20_000, 40_000):
+        queue.enqueue_many([NewJob("t") for _ in range(20_000)])
+        if so_many in analyzed_at:
+            queue.database.vacuum()
+        plan = _plan(queue, DIALECT.claim_company, {**_CLAIM, "marks": _BOTTOM})
+        assert _pages(plan) <= 1.5 * short
+
+
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_reports_find_their_jobs_by_id_and_are_linear(queue: Queue, analyzed: bool) -> None:
     queue.enqueue_many([NewJob("t") for _ in range(3000)])

@@ -46,9 +46,11 @@ _QUEUED = "state = 'queued' AND ready = 1 AND pool = :pool AND type = :type"
 _ORDER = "ORDER BY claim_rank, deadline, id LIMIT 1"
 _PLAIN = (
     "FROM unnest(CAST(:marks AS bigint[])) WITH ORDINALITY AS mark (id, place) {join} LATERAL (SELECT id FROM jobs "
-    f"WHERE {_QUEUED} AND claim_rank = mark.place - 1 AND deadline = {NO_TIME} AND jobs.id >= mark.id {_ORDER}) "
-    "AS first"
+    f"WHERE {_QUEUED} AND (claim_rank, deadline, jobs.id) >= (mark.place - 1, {NO_TIME}, mark.id) "
+    f"AND claim_rank <= mark.place - 1 {_ORDER}) AS first"
 )
+"""No deadline is the latest one. Were they asked to be equal, the order would be that of the ids alone, and a plan along
+the primary key would pass every later job of another rank."""
 FIRSTS = (
     f"WITH firsts (claim_rank, deadline, id) AS MATERIALIZED (SELECT mark.place - 1, {NO_TIME}, first.id "
     f"{_PLAIN.format(join='CROSS JOIN')}), "
