@@ -45,11 +45,15 @@ def test_killing_workers_at_random_loses_nothing(postgresql: str, judge: Callabl
 
 
 class _Lightning:
-    """Kills the first process of a server now and then, and starts it anew."""
+    """Kills the first process of a server now and then for so many seconds, and starts it anew.
 
-    def __init__(self, server: Server) -> None:
+    Not for ever: while a server is away again and again within the length of a lease, nobody's silence says anything.
+    """
+
+    def __init__(self, server: Server, seconds: float) -> None:
         self.struck = 0
         self._server = server
+        self._ends = time.monotonic() + seconds
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._strike)
 
@@ -62,7 +66,7 @@ class _Lightning:
         self._thread.join()
 
     def _strike(self) -> None:
-        while not self._over.wait(random.uniform(0.5, 2.0)):
+        while not self._over.wait(random.uniform(0.5, 2.0)) and time.monotonic() < self._ends:
             family = psutil.Process(self._server.pid)
             all_of_it = [family, *family.children()]
             os.kill(family.pid, signal.SIGKILL)
@@ -81,8 +85,9 @@ class _Lightning:
 
 
 def test_killing_the_server_at_random_loses_nothing(durable: Server) -> None:
-    storm = Storm(durable.url("postgres"), jobs=100_000, seconds=120 if _SOAK else 12, workers=4, every=1.0, limit=240)
-    with _Lightning(durable) as lightning:
+    seconds = 120 if _SOAK else 12
+    storm = Storm(durable.url("postgres"), jobs=100_000, seconds=seconds, workers=4, every=1.0, limit=240)
+    with _Lightning(durable, seconds + 20) as lightning:
         outcome = storm.run()
 
     assert (outcome.lost, outcome.doubled, outcome.problems) == (0, 0, [])

@@ -189,11 +189,10 @@ class Storm:
             self._started += 1
         system.wait_readable([hand.pipe.fileno() for hand in self._hands], 0.02)
         for hand in list(self._hands):
-            ended = hand.process.poll() is not None  # of itself: its server was away for longer than it waits
+            ended = hand.process.poll()  # of itself: its server was away for longer than it waits
             self._acknowledged.update(hand.read())
-            if ended:
-                self._hands.remove(hand)
-                hand.close()
+            if ended is not None:
+                self._bury(hand, {"kind": "exit", "code": ended})
 
     def _worsen(self) -> None:
         """Kill somebody, or have something else happen; what strikes all at once comes less often."""
@@ -209,12 +208,15 @@ class Storm:
         killed_at = now_ms()
         hand.kill()
         self._acknowledged.update(hand.read())
+        self.outcome.kills += 1
+        rescued = self._bury(hand, {"kind": "signal", "signal": int(system.KILL)})
+        self.outcome.rescues += [now_ms() - killed_at] * rescued
+
+    def _bury(self, hand: _Hand, error: dict[str, Any]) -> int:
+        """Give back what a worker had that has ended, as a supervisor does; returns how many jobs that were."""
         self._hands.remove(hand)
         hand.close()
-        self.outcome.kills += 1
-        if hand.worker is not None:
-            rescued = self._queue.rescue_worker(hand.worker, {"kind": "signal", "signal": int(system.KILL)})
-            self.outcome.rescues += [now_ms() - killed_at] * len(rescued)
+        return 0 if hand.worker is None else len(self._queue.rescue_worker(hand.worker, error))
 
     def _count(self, ids: list[int]) -> None:
         states = {job.id: job.state for job in self._queue.get_many(ids)}
