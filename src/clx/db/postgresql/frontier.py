@@ -49,7 +49,7 @@ _PLAIN = (
     f"WHERE {_QUEUED} AND (claim_rank, deadline, jobs.id) >= (mark.place - 1, {NO_TIME}, mark.id) "
     f"AND claim_rank <= mark.place - 1 {_ORDER}) AS first"
 )
-"""No deadline is the latest one. Were they asked to be equal, the order would be that of the ids alone, and a plan along
+"""No deadline is the latest one. Were they asked to be equal, the order would be that of the ids, and a plan along
 the primary key would pass every later job of another rank."""
 FIRSTS = (
     f"WITH firsts (claim_rank, deadline, id) AS MATERIALIZED (SELECT mark.place - 1, {NO_TIME}, first.id "
