@@ -10,6 +10,7 @@ import pytest
 
 from clx.errors import ClxError, UsageError
 from clx.workers.functions import load
+from clx.workers.importing import imported
 
 _MODULE = """
 from clx import task
@@ -110,3 +111,9 @@ def test_what_cannot_be_had_is_told_with_file_and_line(
     assert "\n" not in told.value.fact
     assert next_step in told.value.next_step
     assert told.value.exit_code == UsageError.exit_code
+
+
+def test_a_file_is_no_module_and_its_name_as_a_module_is_said() -> None:
+    with pytest.raises(UsageError, match="name of a file") as refused:
+        imported("shop/jobs.py")
+    assert refused.value.next_step == "Write it as it is imported: shop.jobs"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from clx.cli.new import require_new
 from clx.cli.options import verbose_option
 from clx.cli.terminal import echo
 from clx.errors import UsageError
@@ -32,6 +30,10 @@ def new(directory: Path) -> None:
       clx daily new lab
       clx daily run lab/flow.py
     """
+    from importlib.resources import files
+
+    from clx.cli.new import require_new
+
     require_new(directory)
     try:
         (directory / ".clx").mkdir(parents=True, mode=0o700)

@@ -61,7 +61,7 @@ def flow_in(file: Path, name: str | None) -> Flow:
 
     from clx.cli.routine_options import result_alone
     from clx.daily import registering
-    from clx.workers.functions import imported
+    from clx.workers.importing import imported
 
     if not file.is_file():
         raise UsageError(f"There is no flow {file}.", "Make one: clx daily new DIRECTORY")

@@ -43,7 +43,7 @@ def load(modules: Sequence[str], path: Iterable[str | Path] = ()) -> dict[str, R
     Raises:
         UsageError: one cannot be imported, with the place where that failed; or there is no routine in them.
     """
-    from clx.workers.functions import imported
+    from clx.workers.importing import imported
 
     sys.path[:0] = [each for each in map(str, path) if each not in sys.path]
     for module in modules:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clx.errors import UsageError
 from clx.settings.problems import closest, shortened
-from clx.workers.functions import imported
+from clx.workers.importing import imported
 
 if TYPE_CHECKING:
     import click

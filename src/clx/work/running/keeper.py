@@ -11,7 +11,7 @@ from typing import Any
 from clx.routines.tasks import child, keeper
 from clx.work.running.functions import static
 from clx.work.running.performing import WORK, Performer
-from clx.workers.functions import imported
+from clx.workers.importing import imported
 
 MODULE = "clx.work.running.keeper"
 
