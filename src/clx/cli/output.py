@@ -113,6 +113,7 @@ def worker_document(row: WorkerRow) -> dict[str, Any]:
         "batch": row.batch_id,
         "service": row.service,
         "config_source": row.config_source,
+        "free_disk": row.free_disk,
         "odd": list(row.odd),
     }
 

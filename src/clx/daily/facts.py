@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clx.daily.flow import Flow
     from clx.daily.lake import Lake
 
-_LITTLE = 1 << 30
+LITTLE = 1 << 30
 """Bytes that a day should find free."""
 _SAMPLE = 20
 """Days of datasets whose folders are compared with what was published."""
@@ -49,8 +49,8 @@ def lake_facts(lake: Lake) -> Iterator[Fact]:
     else:
         yield Fact("lake", True, f"{lake.folder} can be {'written' if there == lake.folder else 'made'}")
     free = shutil.disk_usage(there).free
-    hint = "" if free >= _LITTLE else "clx db prune, or a larger disk"
-    yield Fact("free space", free >= _LITTLE, f"{free >> 20} MiB at {there}", hint)
+    hint = "" if free >= LITTLE else "clx db prune, or a larger disk"
+    yield Fact("free space", free >= LITTLE, f"{free >> 20} MiB at {there}", hint)
     if there == lake.folder:
         yield _bytes(lake)
 
@@ -96,7 +96,7 @@ def staging_facts(url: str, token: str, *, ca_file: Path | None = None) -> Itera
         yield Fact("staging", False, f"{url} answers {status}", serve)
     else:
         free = _free(said)
-        ok = free >= _LITTLE
+        ok = free >= LITTLE
         yield Fact(
             "staging", ok, f"{url}: {free >> 20} MiB free", "" if ok else "clean up there: POST /staging/cleanup"
         )

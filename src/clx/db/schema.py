@@ -29,7 +29,7 @@ from clx.db.drawing import Number, Text, metadata, one_of, where
 
 __all__ = ["LIVE_WORKER", "REVISION", "ddl", "metadata", "postgresql_ddl"]
 
-REVISION = "0013"
+REVISION = "0014"
 """The migration that this schema corresponds to."""
 
 _LIVE_TABLE = (
@@ -66,6 +66,7 @@ workers = Table(
     Column("batch_id", Number),
     Column("service", Text),
     Column("config_source", Text),
+    Column("free_disk", Number),
     CheckConstraint("mode IN ('direct', 'docker')", name="worker_mode"),
     CheckConstraint(
         "state IN ('starting', 'idle', 'busy', 'stopping', 'hung', 'dead', 'stopped')", name="worker_state"

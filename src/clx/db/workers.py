@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from clx.db.transaction import Transaction
 _NAMES = (
     "id", "type", "pool", "mode", "state", "host", "pid", "identity", "container_id", "image", "version", "started_at",
     "heartbeat_at", "ended_at", "reason", "jobs_succeeded", "jobs_failed", "job_id", "batch_id", "service",
-    "config_source",
+    "config_source", "free_disk",
 )  # fmt: skip
 _JOB = "(SELECT id FROM jobs WHERE state = 'running' AND worker_id = workers.id LIMIT 1)"
 _COMPUTED = {
@@ -38,6 +39,7 @@ class WorkerRow:
     """One worker; times in milliseconds UTC.
 
     Attributes:
+        free_disk: bytes free where it keeps what it makes, at its last heartbeat; None: it does not tell.
         odd: what is odd in its row, in words (:mod:`clx.db.odd_rows`); only other programs write such.
         elsewhere_too: whether workers of other machines may be in its table: names and clocks of these say nothing.
     """
@@ -63,6 +65,7 @@ class WorkerRow:
     batch_id: int | None
     service: str | None
     config_source: str | None
+    free_disk: int | None = None
     odd: tuple[str, ...] = ()
     elsewhere_too: bool = False
 
@@ -106,12 +109,14 @@ class WorkerTable:
         config_source: str | None = None,
         log: str | None = None,
         routines: Sequence[str] = (),
+        elsewhere: bool = False,
     ) -> int:
         """Enter a worker, idle (REQ-5.1); returns its id.
 
         Args:
             log: names the file that takes its output.
             routines: the job types it takes, where *type* is a kind of workers that take several.
+            elsewhere: as of :meth:`beat`.
         """
 
         def body(tx: Transaction) -> int:
@@ -119,8 +124,9 @@ class WorkerTable:
             values = (type, pool, mode, "idle", host, pid, identity, container_id, image, version, *at, batch_id)
             worker_id = tx.insert(
                 "INSERT INTO workers (type, pool, mode, state, host, pid, identity, container_id, image, version, "
-                "started_at, heartbeat_at, batch_id, service, config_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (*values, service, config_source),
+                "started_at, heartbeat_at, batch_id, service, config_source, free_disk) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (*values, service, config_source, None if elsewhere else free_disk(self.database.state.shared)),
             )
             detail = {"type": type, "mode": mode, "pool": pool, "pid": pid, "config_source": config_source, "log": log}
             detail |= {"routines": list(routines)} if routines else {}
@@ -130,12 +136,17 @@ class WorkerTable:
 
         return self.database.write("register", body)
 
-    def beat(self, worker_id: int) -> str | None:
-        """Say that a worker lives; returns its state, None when it has been struck off and must end."""
-        sql = f"UPDATE workers SET heartbeat_at = ? WHERE id = ? AND {_LIVE} RETURNING state"
+    def beat(self, worker_id: int, *, elsewhere: bool = False) -> str | None:
+        """Say that a worker lives; returns its state, None when it has been struck off and must end.
+
+        Args:
+            elsewhere: somebody else says so for it, so that nothing is known of its disk.
+        """
+        sql = f"UPDATE workers SET heartbeat_at = ?, free_disk = ? WHERE id = ? AND {_LIVE} RETURNING state"
+        free = None if elsewhere else free_disk(self.database.state.shared)
 
         def body(tx: Transaction) -> str | None:
-            rows = tx.execute(sql, (tx.now, worker_id)).fetchall()
+            rows = tx.execute(sql, (tx.now, free, worker_id)).fetchall()
             return str(rows[0][0]) if rows else None
 
         return self.database.write("beat", body)
@@ -242,6 +253,18 @@ class WorkerTable:
         values, odd = _READER.read(row)
         values += [odd, self.database.is_served]
         return WorkerRow(*values)
+
+
+def free_disk(directory: Path) -> int | None:
+    """Bytes free on the disk that *directory* is on, or will be; None: nobody can tell."""
+    import shutil  # what it brings along, most programs never need
+
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
 
 
 def end_worker(tx: Transaction, worker_id: int, reason: str, *, dead: bool) -> bool:

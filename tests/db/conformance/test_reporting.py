@@ -322,6 +322,18 @@ def test_a_heartbeat_says_that_the_worker_lives(queue: Queue) -> None:
     assert table.list()[0].heartbeat_at == later
 
 
+def test_a_beat_tells_how_much_room_is_left_where_the_worker_is(queue: Queue) -> None:
+    at(queue, 1).enqueue(NewJob("t"))
+    _claim(queue)
+    table = WorkerTable(queue.database)
+    (worker,) = table.list()
+    assert worker.free_disk is not None
+    assert worker.free_disk > 0
+
+    table.beat(worker.id, elsewhere=True)
+    assert table.list()[0].free_disk is None
+
+
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
     job_id = at(queue, 1).enqueue(NewJob("t", key="k"))
 

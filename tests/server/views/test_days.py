@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from tests.server.conftest import Served
@@ -13,6 +15,8 @@ from clx.db.jobs import Queue
 from clx.db.lake.table import LakeTable, VersionRow
 from clx.db.models import Failure, NewJob, Success
 from clx.db.schedules.models import Schedule
+from clx.db.transaction import Transaction
+from clx.db.workers import WorkerTable
 from clx.server.views.days import WIDTH
 
 BROWSER = {"accept": "text/html"}
@@ -124,3 +128,29 @@ def test_a_day_that_ends_is_drawn_anew(served: Served, queue: Queue) -> None:
     (claimed,) = queue.claim(["workflow:lab"], 1)
     queue.settle([Success(claimed.id, claimed.run, {"value": {"missing": {}}})], [], 0)
     assert 'class="cell done"' in served.get("/days").text
+
+
+def test_machines_with_free_disk_and_last_heartbeat(served: Served, queue: Queue) -> None:
+    table = WorkerTable(queue.database)
+    facts: dict[str, Any] = {
+        "type": "t",
+        "pool": "",
+        "mode": "direct",
+        "pid": 1,
+        "identity": "elsewhere",
+        "version": "1",
+    }
+    for host, free in (("north", 50 << 30), ("north", 5 << 20), ("south", None)):
+        told = (free, table.register(host=host, **facts))
+        queue.database.write("fill", partial(_tell, told=told))
+
+    text = served.get("/days", role="read").text
+    rows = re.findall(r'<tr><th scope="row" class="name">(\w+)</th>(.*?)</tr>', text)
+    assert [name for name, _ in rows] == ["north", "south"]
+    assert ">2</a>" in rows[0][1]
+    assert 'class="number bad">5.0 MiB<' in rows[0][1]
+    assert 'class="number">–<' in rows[1][1]
+
+
+def _tell(tx: Transaction, told: tuple[int | None, int]) -> None:
+    tx.execute("UPDATE workers SET free_disk = ? WHERE id = ?", told)

@@ -378,6 +378,7 @@ CREATE TABLE workers (
   batch_id BIGINT,
   service TEXT COLLATE "C",
   config_source TEXT COLLATE "C",
+  free_disk BIGINT,
   PRIMARY KEY (id),
   CONSTRAINT worker_mode CHECK (mode IN ('direct', 'docker')),
   CONSTRAINT worker_state CHECK (state IN ('starting', 'idle', 'busy', 'stopping', 'hung', 'dead', 'stopped')),
@@ -561,4 +562,4 @@ ALTER TABLE batches SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01,
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0013');
+INSERT INTO alembic_version VALUES ('0014');

@@ -13,7 +13,7 @@ from clx.errors import DatabaseCorruptError, DatabaseError
 if TYPE_CHECKING:
     from clx.db.postgresql.database import PostgresDatabase
 
-REVISION = "0013"
+REVISION = "0014"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 _TABLES_LOCK = 0x636C78_00
 """The advisory lock of whoever makes or changes tables."""

@@ -41,7 +41,7 @@ from clx.regular import cure
 
 T = TypeVar("T")
 
-REVISION = "0013"
+REVISION = "0014"
 """The schema this code works with; ``schema.py`` and the newest migration name the same."""
 
 _WRITES_WAIT = 5

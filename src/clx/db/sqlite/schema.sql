@@ -388,6 +388,7 @@ CREATE TABLE workers (
   batch_id INTEGER,
   service TEXT,
   config_source TEXT,
+  free_disk INTEGER,
   CONSTRAINT worker_mode CHECK (mode IN ('direct', 'docker')),
   CONSTRAINT worker_state CHECK (state IN ('starting', 'idle', 'busy', 'stopping', 'hung', 'dead', 'stopped')),
   CONSTRAINT worker_ended CHECK ((state IN ('dead', 'stopped')) = (ended_at IS NOT NULL))
@@ -570,4 +571,4 @@ CREATE INDEX work_labels_value ON work_labels (kind, value, job_id);
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0013');
+INSERT INTO alembic_version VALUES ('0014');

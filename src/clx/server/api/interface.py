@@ -113,11 +113,11 @@ _ELSEWHERE = "elsewhere"
 def _register(call: Call) -> doc.Registered:
     asked = {name: getattr(call.body, name) for name in doc.WorkerToBe.__struct_fields__}
     table = WorkerTable(call.queue.database)
-    return doc.Registered(table.register(**asked, mode="direct", identity=_ELSEWHERE))
+    return doc.Registered(table.register(**asked, mode="direct", identity=_ELSEWHERE, elsewhere=True))
 
 
 def _beat(call: Call) -> doc.Done:
-    return doc.Done(WorkerTable(call.queue.database).beat(call.id) is not None)
+    return doc.Done(WorkerTable(call.queue.database).beat(call.id, elsewhere=True) is not None)
 
 
 def _end_worker(call: Call) -> doc.Done:
