@@ -123,6 +123,7 @@ class Build:
         finally:
             if looks_for_garbage:
                 gc.enable()
+            gc.unfreeze()
             if self._state.database is not None:
                 self._state.database.close()
         return self.report
@@ -330,6 +331,7 @@ class Build:
     ) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
 
+        gc.freeze()  # the plan lives as long as the build: to look through all of it, again and again, finds nothing
         gc.enable()
         runner = JobRunner(database, self.resolved, self._store, self._root, self.display, self._session)
         try:

@@ -41,6 +41,18 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
+class OutputFact(NamedTuple):
+    """What an index asks of a published file: where it is, of which source it is, and whether it has changed."""
+
+    target: str
+    path: str
+    slice: str
+    source: str
+    task: str
+    key: str
+    digest: str
+
+
 OutputStat = tuple[str, str, int, int]
 """What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
 
@@ -312,6 +324,14 @@ class BuildState:
                 continue
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
+
+    def facts(self, owner: Owner) -> list[OutputFact] | None:
+        """Of all of *owner*'s files in order; None if one is of another program."""
+        rows = self._read(f"SELECT {', '.join(OutputFact._fields)} {_OF_OWNER}", owner)
+        try:
+            return sorted(msgspec.convert(list(map(tuple, rows)), list[OutputFact]))
+        except msgspec.ValidationError:
+            return None
 
     def paths_of_others(self, owner: Owner, target: str, task: str) -> list[str]:
         """Paths in a target of files of a task that courses other than *owner* have written."""
