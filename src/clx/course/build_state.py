@@ -223,9 +223,17 @@ class BuildState:
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
-    def pages(self, owner: Owner) -> dict[str, Any]:
-        """What the pages of *owner*'s jobs refer to, by source and task; ``""``: what was told of them."""
-        return self.sources(_pages_of(owner))
+    def pages(self, owner: Owner, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """What the pages of *owner*'s jobs refer to, by source and task; ``""``: what was told of them.
+
+        Args:
+            names: only those; None for all.
+        """
+        root = _pages_of(owner)
+        if names is None:
+            return self.sources(root)
+        one = "SELECT facts FROM sources WHERE root = ? AND path = ?"
+        return {name: decode_or_show(facts) for name in names for (facts,) in self._read(one, (root, name))}
 
     def told_of_pages(self, owner: Owner) -> dict[str, Any]:
         """What was told of *owner*'s pages when they were last looked at."""

@@ -232,8 +232,9 @@ def test_an_edit_of_text_makes_no_page_of_links_anew(site: Site, monkeypatch: py
     site.publish().refresh()
     site.text["b.py"] = "other words"
     site.anew().publish("b.py")
-    monkeypatch.delattr(shelf, "Maker")
-    site.refresh()
+    with monkeypatch.context() as without:
+        without.delattr(shelf, "Maker")
+        site.refresh()
     assert "other words" in site.read(f"{COMPLETED}/search.js")
     assert is_as_from_nothing(site)
     site.anew().refresh(has_changed=False)  # which is known to be current
