@@ -16,6 +16,7 @@ from tests.support.planning import job_of
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.layout import Layout, Selection
+from clx.course.pages import renewal
 from clx.course.pages.course_index import CourseIndex
 from clx.course.pages.entries import quoted_path
 from clx.course.pages.places import TASK
@@ -207,8 +208,6 @@ def test_a_build_that_was_killed_before_them_makes_them_next_time(site: Site) ->
 
 
 def test_only_pages_that_changed_are_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clx.course.pages import renewal
-
     site.publish().refresh()
     read: list[str] = []
 

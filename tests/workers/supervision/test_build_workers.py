@@ -128,7 +128,7 @@ def test_settings_of_project_user_and_system(scene: Scene) -> None:
     """REQ-1.3, REQ-2.1: each layer counts, the project's beats the user's, the user's the system's."""
     system, user = scene.course.root.parent / "system", scene.course.root.parent / "user"
     variables: dict[str, Any] = {"XDG_CONFIG_DIRS": str(system), "XDG_CONFIG_HOME": str(user)}
-    scene.decks("one", "two")
+    scene.decks("one", "two", "three")
 
     def counted() -> tuple[int, str]:
         before = started(scene)
@@ -155,7 +155,7 @@ def test_settings_of_project_user_and_system(scene: Scene) -> None:
 def test_options_beat_variables_and_files(scene: Scene, options: list[str], count: int, source: str) -> None:
     """REQ-1.4, REQ-2.3, REQ-2.4: as in the requirements' examples; the origin is kept with the worker (REQ-8.1)."""
     scene.settings("[workers.notebook]\ncount = 4\n")
-    scene.decks("one", "two")
+    scene.decks("one", "two", "three")
     scene.build(*options, CLX_WORKERS__NOTEBOOK__COUNT="1")
     assert (started(scene), scene.workers(live=False)[0].config_source) == (count, source)
 
