@@ -74,7 +74,7 @@ UNTESTED = {
         ),
         (
             "parts of `course_index`: held through it by tests/course/pages/test_course_index.py, quick too",
-            "course.pages.places course.pages.words course.pages.writing",
+            "course.pages.words course.pages.writing",
         ),
         (
             "a part of `document`, read through it by tests/pipelines, quick too",

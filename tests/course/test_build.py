@@ -307,6 +307,22 @@ def test_two_builds_make_the_same_bytes(course: Course, tmp_path: Path) -> None:
     assert tree(tmp_path / "second") == tree(course.output)
 
 
+def test_an_edited_build_makes_the_same_bytes_as_one_from_nothing(course: Course, tmp_path: Path) -> None:
+    """Indexes, search and ways among them, of which only what says something of the edited deck is made anew."""
+    edited = course.deck("values")
+    course.deck("names")
+    course.spec("values", "names")
+    course.build()
+    for number, more in enumerate(
+        ("# %%\n2 + 2\n", '# %% [markdown] lang="en"\n# ## Another heading\n#\n# [nowhere](none.png)\n', "# %%\n3\n")
+    ):
+        edited.write_text(f"{edited.read_text()}\n{more}")
+        course.build()
+        anew = tmp_path / str(number)
+        course.build("-o", str(anew / "output"), "--db-path", str(anew / "jobs.db"))
+        assert tree(anew / "output") == tree(course.output)
+
+
 def test_no_temporary_file_is_left(course: Course) -> None:
     course.deck("values")
     course.spec("values")

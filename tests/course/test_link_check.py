@@ -136,26 +136,68 @@ def test_what_was_told_is_remembered_for_the_same_variants_only(site: Site) -> N
     site.page("S/01.html", "x.pdf")
     pages = site.pages()
     assert pages.told() is None
-    pages.remember(["one"])
+    pages.remember(["one"], whole=True)
     assert site.pages().told() == ["one"]
     assert site.pages(Selection(languages=frozenset({"de"}))).told() is None
 
 
 def test_pages_that_are_not_made_again_are_still_known_but_not_those_of_another_job(site: Site) -> None:
     site.page("S/01.html", "x.pdf")
-    site.pages().remember([])
+    site.pages().remember([], whole=True)
     site.done.clear()
     assert site.warnings() == [f"{DECK}: line 3: x.pdf is not published"]
     site.plan.jobs[0].key = "changed, and failed"
     assert site.warnings() == []
 
 
+def again(site: Site, *refs: str, path: str = "S/01.html", **more: Any) -> Pages:
+    """As a build after an edit of one deck knows its pages: there is a new result for one of two."""
+    site.plan.jobs, site.done, site.files = [], {}, set()
+    for each in ("S/01.html", "S/02.html"):
+        site.page(each, *(refs if each == path else ("y.pdf",)), deck=f"{each}.py", **(more if each == path else {}))
+    site.plan.jobs[0].key = "new"
+    site.done = {"new": site.done.pop(path)}
+    return site.pages()
+
+
+def test_after_an_edit_nothing_is_looked_at_when_pages_refer_to_the_same(site: Site, state: BuildState) -> None:
+    told = ["S/02.html.py: y.pdf is not published"]
+    again(site, "#a", ids=("a",))
+    site.done["S/02.html"] = {"facts": {"pages": {"completed.html": {"refs": ["y.pdf"], "ids": []}}}}
+    site.pages().remember(told, whole=True)
+    assert again(site, "#a", ids=("a",)).told_of_the_same() == told
+    assert state.pages(OWNER)["S/01.html.py\nexecute S/01.html"]["key"] == "new"
+    assert again(site, "#a", ids=("a", "b")).told_of_the_same() is None  # another page may link to that
+    assert again(site, "#a", "x.pdf", ids=("a",)).told_of_the_same() is None
+    assert again(site, "#a", ids=("a",), made=["x.pdf"]).told_of_the_same() is None
+
+
+def test_after_an_edit_all_is_looked_at_where_something_else_has_changed(site: Site) -> None:
+    same: dict[str, Any] = {"ids": ("a",)}
+    again(site, "#a", **same).remember([], whole=True)
+    assert again(site, "#a", **same).told_of_the_same() == []
+    changed = again(site, "#a", **same)
+    site.plan.places[0, "S/new.html"] = ("new.py", "key")
+    assert changed.told_of_the_same() is None
+    del site.plan.places[0, "S/new.html"]
+    site.plan.told_links.add(("S/01.html.py", "x"))
+    assert changed.told_of_the_same() is None
+    site.plan.told_links.clear()
+    assert site.pages(Selection(kinds=frozenset({"speaker"}))).told_of_the_same() is None
+    changed.remember([], whole=False)  # a deck had failed: of its pages nothing was said
+    assert changed.told_of_the_same() is None
+    changed.remember(["S/01.html.py: line 3: the anchor #a is not on the page"], whole=True)
+    assert changed.told_of_the_same() is None  # its lines may be others
+    changed.remember(["S/02.html.py: line 3: the anchor #a is not on the page"], whole=True)
+    assert changed.told_of_the_same() is not None
+
+
 def test_pages_that_are_gone_are_forgotten(site: Site, state: BuildState) -> None:
     site.page("S/01.html", "x.pdf")
     site.page("S/02.html", "x.pdf")
-    site.pages().remember([])
+    site.pages().remember([], whole=True)
     gone = site.plan.jobs.pop()
-    site.pages().remember([])
+    site.pages().remember([], whole=True)
     assert f"{gone.source}\n{gone.task}" not in state.pages(OWNER)
     assert len(state.pages(OWNER)) == 2
 

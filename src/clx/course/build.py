@@ -98,6 +98,7 @@ class Build:
         self._reporter = Reporter(display)
         self.report = self._reporter.report
         self._state = BuildState()
+        self._copied = False
         self._made: tuple[object, ...] = ()
         """What is freed with this build, not before it is over."""
 
@@ -123,6 +124,7 @@ class Build:
         finally:
             if looks_for_garbage:
                 gc.enable()
+            gc.unfreeze()
             if self._state.database is not None:
                 self._state.database.close()
         return self.report
@@ -282,6 +284,7 @@ class Build:
         fresh = [deck for deck in unchecked if plan.hidden[deck]]
         copies = results.static_files(self._root, fresh)
         withdrawn = self._withdraw(results, fresh) if fresh else None
+        self._copied = bool(copies)
         if copies:
             publisher.publish(copies)
         missing += results.publish_known(outdated)
@@ -330,6 +333,7 @@ class Build:
     ) -> None:
         from clx.course.run import JobRunner  # a build with nothing to run need not import it
 
+        gc.freeze()  # the plan lives as long as the build: to look through all of it, again and again, finds nothing
         gc.enable()
         runner = JobRunner(database, self.resolved, self._store, self._root, self.display, self._session)
         try:
@@ -375,12 +379,17 @@ class Build:
         """Warn of what pages refer to and is not there; a build that changed nothing says what the last one said."""
         publisher = results.publisher
         pages = Pages(results.plan, self.options.selection, self._state, self._owner, results.done)
-        told = None if publisher.written or pages.fresh or self.report.removed else pages.told()
+        if not (publisher.written or pages.fresh or self.report.removed):
+            told = pages.told()
+        else:
+            moved = self.report.removed or self.report.failures or self._copied
+            only_pages = len(pages.fresh) == len(results.done)
+            told = pages.told_of_the_same() if only_pages and not moved else None
         if told is None:
             from clx.course.link_check import LinkCheck  # what has not changed need not be looked at
 
             told = LinkCheck(self._root, results.plan, pages, self._targets, results.wanted()).warnings()
-            pages.remember(told)
+            pages.remember(told, whole=not self.report.failures)
         self._reporter.warn(*told)
         if self.options.check_links:
             self._ask_the_web(pages, results)

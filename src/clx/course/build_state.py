@@ -41,6 +41,18 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
+class OutputFact(NamedTuple):
+    """What an index asks of a published file: where it is, of which source it is, and whether it has changed."""
+
+    target: str
+    path: str
+    slice: str
+    source: str
+    task: str
+    key: str
+    digest: str
+
+
 OutputStat = tuple[str, str, int, int]
 """What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
 
@@ -211,9 +223,17 @@ class BuildState:
                 lambda connection: connection.executemany("DELETE FROM sources WHERE root = ? AND path = ?", rows),
             )
 
-    def pages(self, owner: Owner) -> dict[str, Any]:
-        """What the pages of *owner*'s jobs refer to, by source and task; ``""``: what was told of them."""
-        return self.sources(_pages_of(owner))
+    def pages(self, owner: Owner, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """What the pages of *owner*'s jobs refer to, by source and task; ``""``: what was told of them.
+
+        Args:
+            names: only those; None for all.
+        """
+        root = _pages_of(owner)
+        if names is None:
+            return self.sources(root)
+        one = "SELECT facts FROM sources WHERE root = ? AND path = ?"
+        return {name: decode_or_show(facts) for name in names for (facts,) in self._read(one, (root, name))}
 
     def told_of_pages(self, owner: Owner) -> dict[str, Any]:
         """What was told of *owner*'s pages when they were last looked at."""
@@ -312,6 +332,14 @@ class BuildState:
                 continue
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
+
+    def facts(self, owner: Owner) -> list[OutputFact] | None:
+        """Of all of *owner*'s files in order; None if one is of another program."""
+        rows = self._read(f"SELECT {', '.join(OutputFact._fields)} {_OF_OWNER}", owner)
+        try:
+            return sorted(msgspec.convert(list(map(tuple, rows)), list[OutputFact]))
+        except msgspec.ValidationError:
+            return None
 
     def paths_of_others(self, owner: Owner, target: str, task: str) -> list[str]:
         """Paths in a target of files of a task that courses other than *owner* have written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +12,13 @@ import msgspec
 from clx.course.build_state import BuildState, Owner
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath, Plan
+from clx.visible import visible_line
+
+_encode = msgspec.json.encode
+_END = "\n"
+"""Behind a source, before its task."""
+_FEW = 100
+"""So many pages are looked for one by one."""
 
 
 class Reference(NamedTuple):
@@ -39,21 +47,49 @@ class Pages:
         self._state = state
         self._owner = owner
         self.fresh = {
-            f"{job.source}\n{job.task}": {"key": job.key, "pages": done[job.key]["facts"]["pages"]}
+            f"{job.source}{_END}{job.task}": {"key": job.key, "pages": done[job.key]["facts"]["pages"]}
             for job in plan.jobs
             if job.key in done and (done[job.key].get("facts") or {}).get("pages")
         }
 
-    def remember(self, texts: list[str]) -> None:
-        """Keep what is known of pages, and what was told of them."""
+    def remember(self, texts: list[str], *, whole: bool) -> None:
+        """Keep what is known of pages, and what was told of them.
+
+        Args:
+            whole: whether all pages are there.
+        """
         here = {"", *(f"{job.source}\n{job.task}" for job in self._plan.jobs)}
         gone = [] if any(self._asked) else [name for name in self._known if name not in here]
-        self._state.keep_pages(self._owner, {**self.fresh, "": {"asked": self._asked, "warnings": texts}}, gone)
+        self._state.keep_pages(self._owner, {**self.fresh, "": self._circumstances(texts, whole=whole)}, gone)
+
+    def _circumstances(self, texts: list[str], *, whole: bool) -> dict[str, Any]:
+        """What was told, and all besides pages that it depends on."""
+        plan = self._plan
+        where = sha256(_encode([list(plan.places), sorted(plan.told_links), plan.pointers])).hexdigest()
+        return {"asked": self._asked, "warnings": texts, "whole": whole, "where": where}
 
     def told(self) -> list[str] | None:
         """The warnings of the last look, if it was at the same variants."""
         kept = self._state.told_of_pages(self._owner)
         return kept["warnings"] if kept.get("asked") == self._asked else None
+
+    def told_of_the_same(self) -> list[str] | None:
+        """The warnings of the last look, if what is new refers to the same as what it replaces; that is kept then.
+
+        A deck that a warning is of is looked at again: its lines may be others.
+        """
+        kept = self._state.told_of_pages(self._owner)
+        texts = kept.get("warnings", [])
+        if len(self.fresh) > _FEW or self._circumstances(texts, whole=True) != kept:
+            return None
+        known = self._state.pages(self._owner, list(self.fresh))
+        if any((known.get(name) or {}).get("pages") != facts["pages"] for name, facts in self.fresh.items()):
+            return None
+        decks = tuple({visible_line(f"{name.partition(_END)[0]}: ") for name in self.fresh})
+        if any(text.startswith(decks) for text in texts):
+            return None
+        self._state.keep_pages(self._owner, self.fresh, ())
+        return list(texts)
 
     @cached_property
     def _known(self) -> dict[str, Any]:

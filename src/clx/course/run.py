@@ -155,7 +155,7 @@ class JobRunner:
 
     def _specs(self, jobs: list[PlannedJob]) -> list[WorkerSpec]:
         """Only the types the jobs need, never more workers than jobs (REQ-1.1); says which images nobody has named."""
-        numbers = Counter(job.type for job in jobs)
+        numbers = self._worth_starting(jobs)
         tools = {job.type: job.tools for job in jobs}
         workers = [self._resolved.worker(type_) for type_ in numbers]
         if own := {w.type: w.image for w in workers if w.mode == "docker" and w.image_origin.kind == "default"}:
@@ -163,6 +163,16 @@ class JobRunner:
             self._display.note(f"Workers run in this version's own images: {images}.")
         specs = [spec_of(worker, self._settings, self._database.path, tools[worker.type]) for worker in workers]
         return [msgspec.structs.replace(spec, count=min(spec.count, numbers[spec.type])) for spec in specs]
+
+    def _worth_starting(self, jobs: list[PlannedJob]) -> Counter[str]:
+        """For how many workers of each type there is work.
+
+        What of a deck is written as it stands is done sooner than a worker starts: it needs none beside the one that
+        runs the deck's code. The workers of a session stay, and so are worth it.
+        """
+        if self._session is not None:
+            return Counter(job.type for job in jobs)
+        return Counter(type_ for type_, *_ in {(job.type, job.source, job.payload.get("lang")) for job in jobs})
 
     def _enqueue(self, batch: int, jobs: list[PlannedJob], pools: dict[str, str]) -> dict[int, PlannedJob]:
         for path, digest in {file for job in jobs for file in job.files}:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.support.courses import tree
 from tests.support.planning import job_of
 
 from clx.artifacts.store import ArtifactStore
 from clx.course.build_state import BuildState, Owner
 from clx.course.layout import Layout, Selection
+from clx.course.pages import renewal
 from clx.course.pages.course_index import CourseIndex
 from clx.course.pages.entries import quoted_path
+from clx.course.pages.places import TASK
 from clx.course.pages.shelf import _anchors
 from clx.course.plan import OutlineDeck, OutputPath, Plan
 from clx.course.publish import OutputFile, Publisher
 from clx.course.spec import CourseSpec, read_spec
+from clx.db.jobs import Queue
 
 SPEC = """name: {de: Ein Kurs, en: "A <Course>"}
 prog_lang: python
@@ -39,6 +44,7 @@ class Site:
     def __init__(self, root: Path, state: BuildState) -> None:
         self.root, self.state = root, state
         self.spec = read_spec(SPEC, "course.yaml")
+        self.published: set[str] = set()
         self.text = {"a.py": "about loops", "b.py": "about names"}
         self.titles = {"a.py": "Loops & more", "b.py": "Names"}
         self.anew()
@@ -78,6 +84,13 @@ class Site:
                 place = OutputPath(each.target, path, str(each.variant))
                 files.append(OutputFile(place, source, task, self.text[source], self.store.put_bytes(data)))
         self.publisher.publish(files)
+        self.published = {file.place.path for file in files}
+        return self
+
+    def remove_unpublished(self) -> Site:
+        """Remove the files of decks that were not just published."""
+        rows = [row for rows in self.publisher.owned().values() for row in rows.values()]
+        self.publisher.remove(row for row in rows if row.task != TASK and row.path not in self.published)
         return self
 
     def refresh(self, *unmade: tuple[str, str], has_changed: bool = True, is_withdrawn: bool = False) -> Site:
@@ -195,8 +208,6 @@ def test_a_build_that_was_killed_before_them_makes_them_next_time(site: Site) ->
 
 
 def test_only_pages_that_changed_are_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clx.course.pages import shelf
-
     site.publish().refresh()
     read: list[str] = []
 
@@ -206,11 +217,92 @@ def test_only_pages_that_changed_are_read_again(site: Site, monkeypatch: pytest.
 
     site.text["b.py"] = "other words"
     site.anew().publish("b.py")
-    monkeypatch.setattr(shelf, "sections", note)
+    monkeypatch.setattr(renewal, "sections", note)
     site.refresh()
     assert len(read) == 6
     assert all("other words" in text for text in read)
     assert "about loops" in site.read(f"{COMPLETED}/search.js")
+
+
+def test_an_edit_of_text_makes_no_page_of_links_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a course of a thousand decks one costs one, and all is as if it were built from nothing."""
+    from clx.course.pages import shelf
+
+    site.publish().refresh()
+    site.text["b.py"] = "other words"
+    site.anew().publish("b.py")
+    with monkeypatch.context() as without:
+        without.delattr(shelf, "Maker")
+        site.refresh()
+    assert "other words" in site.read(f"{COMPLETED}/search.js")
+    assert is_as_from_nothing(site)
+    site.anew().refresh(has_changed=False)  # which is known to be current
+
+
+def text(site: Site) -> None:
+    site.text["a.py"] = "other words"
+
+
+def title(site: Site) -> None:
+    site.titles["a.py"] = "Another title"
+
+
+def look(site: Site) -> None:
+    site.spec = read_spec(SPEC + "author: Somebody\nlabels: {en: {speaker: Teacher}}\n", "course.yaml")
+
+
+def section(site: Site) -> None:
+    site.spec = read_spec(SPEC.replace("One", "First"), "course.yaml")
+
+
+def less(site: Site) -> None:
+    del site.titles["b.py"], site.text["b.py"]
+
+
+def damage(name: str) -> Callable[[Site], None]:
+    def change(site: Site) -> None:
+        text(site)
+        (site.root / "output" / COMPLETED / name).write_text("somebody's")
+
+    return change
+
+
+def remove(name: str) -> Callable[[Site], None]:
+    def change(site: Site) -> None:
+        text(site)
+        (site.root / "output" / COMPLETED / name).unlink()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *([text], [title], [look], [section], [less], [text, text], [title, text], [text, title, text], [less, text]),
+        *([damage(name)] for name in ("index.html", "search.js", "course.js")),
+        *([remove(name), text] for name in ("index.html", "search.js", "course.js")),
+    ],
+)
+def test_after_any_change_all_is_as_if_it_were_built_from_nothing(
+    site: Site, changes: list[Callable[[Site], None]]
+) -> None:
+    site.publish().refresh()
+    for change in changes:
+        change(site)
+        site.anew().publish().remove_unpublished().refresh()
+        assert is_as_from_nothing(site)
+
+
+def is_as_from_nothing(site: Site) -> bool:
+    """Whether all files are those of a build into another place of which nothing is known."""
+    root = site.root / "elsewhere"
+    shutil.rmtree(root, ignore_errors=True)
+    with Queue.open(root / "jobs.db") as queue:
+        other = Site(root, BuildState(queue.database))
+        other.spec, other.titles, other.text = site.spec, site.titles, site.text
+        other.anew().publish().refresh()
+        other.publisher.close()
+    return tree(other.root / "output") == tree(site.root / "output")
 
 
 def test_a_reader_is_told_of_what_a_deck_says_and_not_of_its_look(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,20 @@ from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, STORM, WAITS, Scene, 
 def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
     """Design §3 rule 4: nobody waits for its lease. `jobs show` tells why (REQ-8.2: the death is logged)."""
     scene.settings("[jobs]\nlease = 300\nheartbeat = 60\n")
-    scene.decks("one", cell=WAITS.format(go=scene.seen("go")))
+    scene.decks("one", "two")
+    scene.course.deck("one", f'# %% tags=["keep"]\n{WAITS.format(go=scene.seen("go"))}\n')
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
     until(lambda: len(scene.workers()) == 2)
-    job = until(scene.executing)
+    job = until(
+        lambda: next(
+            (
+                each
+                for each in scene.jobs("running")
+                if (each.payload["task"], each.payload["source"].endswith("one.py")) == ("execute", True)
+            ),
+            None,
+        )
+    )
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
     scene.kill_worker(victim)
     until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 30)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from markupsafe import Markup as SafeText
 from markupsafe import escape
 
@@ -17,15 +14,12 @@ from clx.course.pages import writing
 from clx.course.pages.entries import Entry, Published, href, quoted_path
 from clx.course.pages.page_text import Section, sections
 from clx.course.pages.places import INDEX, NAVIGATION, SEARCH, SITEMAP, TASK, Shelf, Shelves
+from clx.course.pages.renewal import SHORT, bytes_of, says_digest
 from clx.course.pages.words import format_word, language_name, words
 from clx.course.plan import OutlineDeck, OutputPath
 from clx.course.publish import Publisher
 from clx.course.spec import KINDS, CourseSpec
 from clx.jobtypes.notebook.theme import Theme
-from clx.regular import read_regular
-
-_SHORT = 12
-"""Characters of a digest that tells versions of one page apart."""
 
 
 class _Line(NamedTuple):
@@ -168,11 +162,11 @@ class Maker:
         known = self._known(shelf)
         found = {}
         for row in (entry.files[shelf.format] for entry in entries if shelf.format in entry.files):
-            link, digest = href(row.path, shelf.directory), row.digest[:_SHORT]
+            link, digest = href(row.path, shelf.directory), row.digest[:SHORT]
             before = known.get(link)
             if before is not None and before[0] == digest:
                 found[link] = before
-            elif (page := _bytes_of(row)) is not None:
+            elif (page := bytes_of(row)) is not None:
                 found[link] = (digest, sections(page.decode("utf-8", "replace")))
         return found
 
@@ -180,7 +174,7 @@ class Maker:
         """What the search of the last build says, if it is there as it was written."""
         place = shelf.place(SEARCH)
         row = self._owned.get(self._publisher.targets[place.target], {}).get(place.path)
-        data = _bytes_of(row) if row is not None else None
+        data = bytes_of(row) if row is not None else None
         return writing.read_search_script(data) if data is not None else {}
 
     def _navigation(
@@ -190,7 +184,8 @@ class Maker:
         for entry in entries:
             if shelf.format in entry.files:
                 link = href(entry.files[shelf.format].path, shelf.directory)
-                decks.append([str(entry.section), link, entry.label, _says(found.get(link))])
+                _, says = found.get(link, ("", ()))
+                decks.append([str(entry.section), link, entry.label, says_digest(says)])
         names = [section.name.in_language(shelf.language) for section in self._spec.sections]
         return writing.navigation_script(self._words(shelf.language), self._course(shelf), decks, names)
 
@@ -287,17 +282,3 @@ def _by_directory(paths: Sequence[str]) -> list[dict[str, Any]]:
         link = {"title": f"{language_name(language.lower())} · {kind}", "lang": language.lower(), "href": href(path)}
         found.setdefault(course, []).append(link)
     return [{"name": course, "decks": links} for course, links in found.items()]
-
-
-def _bytes_of(row: PublishedFile) -> bytes | None:
-    """A file as it was written; None if it is another one now."""
-    try:
-        data = read_regular(Path(row.target, row.path))
-    except OSError:
-        return None
-    return data if hashlib.sha256(data).hexdigest() == row.digest else None
-
-
-def _says(found: tuple[str, Sequence[Section]] | None) -> str:
-    """A digest of what a page says: its look may change without it."""
-    return hashlib.sha256(msgspec.json.encode(found[1] if found else [])).hexdigest()[:_SHORT]

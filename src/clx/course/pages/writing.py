@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from jinja2 import Environment, Template
@@ -18,11 +18,13 @@ from clx.jobtypes.notebook.theme import Theme
 
 _ASSETS = Path(__file__).with_name("assets")
 _SEARCH_HEAD = f"/* CLX {FORM} */ clxSearch("
-_SEARCH_TAIL = ");\n"
+_TAIL = ");\n"
 _IN_SCRIPT = ("previous", "next", "way", "search", "found", "nothing", "unsearchable", "new", "changed")
 _encode = msgspec.json.encode
 
-Found = Mapping[str, tuple[str, Sequence[Section]]]
+_Data = TypeVar("_Data")
+
+Found = Mapping[str, tuple[str, Sequence[Section] | msgspec.Raw]]
 """By link to a page: the digest of its bytes, and what can be found on it."""
 
 
@@ -61,24 +63,59 @@ def navigation_script(
         decks: section (as text of a number), link, label and a digest of what each says.
     """
     data = {"course": course, "sections": sections, "decks": decks, "words": {name: words[name] for name in _IN_SCRIPT}}
+    return navigation_of(data)
+
+
+def navigation_of(data: Mapping[str, Any]) -> bytes:
+    """The script that hands *data* over to what draws the way."""
+    return f"{_navigation_head()}{_text(data)}{_TAIL}".encode("utf-8", "replace")
+
+
+def read_navigation(script: bytes) -> dict[str, Any]:
+    """What an earlier build has handed over.
+
+    Raises:
+        LookupError: it is of another form.
+    """
+    return _handed_over(script, _navigation_head(), dict[str, Any])
+
+
+@functools.cache
+def _navigation_head() -> str:
     code = _asset("course.js").replace('"@style@"', _encode(squeezed(_asset("course.css"))).decode())
-    return f"{code.rstrip()}({_text(data)});\n".encode("utf-8", "replace")
+    return f"{code.rstrip()}("
 
 
 def search_script(found: Found) -> bytes:
     """What is searched, as a script that hands it over."""
-    return f"{_SEARCH_HEAD}{_text(found)}{_SEARCH_TAIL}".encode("utf-8", "replace")
+    return f"{_SEARCH_HEAD}{_text(found)}{_TAIL}".encode("utf-8", "replace")
 
 
 def read_search_script(script: bytes) -> dict[str, tuple[str, list[Section]]]:
     """What an earlier build has found; nothing if it is of another form."""
-    head, tail = _SEARCH_HEAD.encode(), _SEARCH_TAIL.encode()
-    if not script.startswith(head) or not script.endswith(tail):
-        return {}
     try:
-        return msgspec.json.decode(script[len(head) : -len(tail)], type=dict[str, tuple[str, list[Section]]])
-    except msgspec.MsgspecError:
+        return _handed_over(script, _SEARCH_HEAD, dict[str, tuple[str, list[Section]]])
+    except LookupError:
         return {}
+
+
+def read_pieces(script: bytes) -> dict[str, tuple[str, msgspec.Raw]]:
+    """As :func:`read_search_script`, each page's text as it is written there.
+
+    Raises:
+        LookupError: it is of another form.
+    """
+    return _handed_over(script, _SEARCH_HEAD, dict[str, tuple[str, msgspec.Raw]])
+
+
+def _handed_over(script: bytes, head: str, type_: type[_Data]) -> _Data:
+    first, last = head.encode(), _TAIL.encode()
+    if not script.startswith(first) or not script.endswith(last):
+        raise LookupError("a script of another form")
+    try:
+        return msgspec.json.decode(script[len(first) : -len(last)], type=type_)
+    except msgspec.MsgspecError as error:
+        raise LookupError("a script of another form") from error
 
 
 def _text(data: Any) -> str:

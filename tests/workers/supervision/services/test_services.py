@@ -100,7 +100,7 @@ def test_build_leaves_it_to_the_supervisor_to_replace_a_service_worker(scene: Sc
 @BOTH
 def test_build_starts_what_services_leave_to_be_wanted(scene: Scene) -> None:
     """REQ-3.6: the difference, which ends with the build."""
-    scene.decks("one", "two", cell=WAITS.format(go=scene.seen("go")))
+    scene.decks("one", "two", "three", cell=WAITS.format(go=scene.seen("go")))
     start(scene)
     build = scene.begin("build", "course.yaml", "--notebook-workers", "3")
     until(lambda: len(scene.workers()) == 3)
