@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
 from clx.db import statements
@@ -22,6 +24,7 @@ HARMLESS = "(rescues = 0 AND max_runs > 1 AND limit_name IS NULL)"
 _HARMLESS = f" AND {HARMLESS}"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
+_OF_TYPE = re.compile(r":(type|marks)\b")
 
 
 class Dialect(ABC):
@@ -131,9 +134,6 @@ class Dialect(ABC):
         self.claim_many = self._claim_many("")
         self.claim_harmless = self._claim_many(_HARMLESS)
         """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
-        self.next = self._next("")
-        self.next_harmless = self._next(_HARMLESS)
-        """The first of one type in claim order, to be merged with those of others; nobody's until they are taken."""
         self.claim_these = f"{TAKE} {ids} RETURNING {COLUMNS}"
         due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
         self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
@@ -316,8 +316,15 @@ class Dialect(ABC):
             f"{self.changing('batches', statements.COUNTED_DOWN, statements.AWAITING)} RETURNING id, pending, callback"
         )
 
-    def _next(self, which: str) -> str:
-        return f"{self.first('claim_rank, deadline, id', which)} :n"
+    @cache  # noqa: B019  (there is one of each dialect)
+    def next_of(self, types: int, *, harmless: bool) -> str:
+        """The first of each of so many types, to be merged in claim order; nobody's until they are taken.
+
+        With SQLite one statement for all takes a third of what one for each does. Types are ``:type0``, ``:type1``, …,
+        and so are ``:marks``; ``:n`` of each at most.
+        """
+        one = f"SELECT * FROM ({self.first('claim_rank, deadline, id', _HARMLESS if harmless else '')} :n) AS first"
+        return " UNION ALL ".join(_OF_TYPE.sub(rf":\g<1>{number}", one) for number in range(types))
 
 
 def among(states: Collection[str]) -> str:
