@@ -21,6 +21,7 @@ _PLANS = {
     "claim many": (DIALECT.claim_many, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim harmless": (DIALECT.claim_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
     "claimable": (DIALECT.claimable, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claimable of several types": (DIALECT.claimable_of(2), "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (DIALECT.promote, "INDEX jobs_delayed (not_before<?)"),
     "live by key": (DIALECT.live_by_key, "INDEX jobs_live_key (key=? AND type=? AND pool=?)"),
@@ -116,6 +117,20 @@ def _values(statement: str) -> dict[str, Any] | tuple[int, ...]:
     )
     lists = dict.fromkeys(("names", "keys", "ids", "types"), "[1]")
     return {**dict.fromkeys(named, 1), **lists} if ":" in statement else (1,) * statement.count("?")
+
+
+def test_a_claim_over_several_types_looks_once(tmp_path: Path) -> None:
+    """However many there are, and however many more jobs there would be room for."""
+    types = [f"t{n}" for n in range(12)]
+    statements: list[str] = []
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        worker = queue.worker_for(types)
+        queue.enqueue(NewJob("t3", max_runs=3))
+        queue.database.connection().set_trace_callback(statements.append)
+        assert len(queue.settle((), types, 8, worker=worker, harmless=True).claimed) == 1
+        queue.database.connection().set_trace_callback(None)
+
+    assert len([each for each in statements if "ORDER BY claim_rank" in each]) == 1, statements
 
 
 def test_a_claim_does_the_same_work_in_a_long_table(long_queue: Queue, tmp_path: Path) -> None:

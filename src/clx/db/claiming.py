@@ -7,6 +7,7 @@ from typing import Any
 
 from clx.db import limits
 from clx.db import statements as sql
+from clx.db.dialect import in_parts, named
 from clx.db.expiring import expire_claimed
 from clx.db.finishing import put_aside
 from clx.db.models import Job, encode, job_from_row
@@ -16,8 +17,6 @@ from clx.errors import LostWorkerError
 
 _ROUNDS = 50
 """Times that one claim looks for others in place of those that turned out not to be claimable."""
-_TYPES_AT_ONCE = 32
-"""Types that one statement looks at: databases bound the length of a statement."""
 
 
 class Claim:
@@ -217,13 +216,10 @@ def _take_of_several(
 def _queued(tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool) -> list[Any]:
     """The first *n* of each type that wait, some types with each statement."""
     found: list[Any] = []
-    several = list(dict.fromkeys(types))
-    for first in range(0, len(several), _TYPES_AT_ONCE):
-        part = several[first : first + _TYPES_AT_ONCE]
-        named = {f"type{number}": each for number, each in enumerate(part)}
-        named |= {f"marks{number}": tx.marks(params["pool"], each) for number, each in enumerate(part)}
-        statement = tx.sql.next_of(len(part), harmless=harmless)
-        found += tx.execute(statement, {"pool": params["pool"], "n": n, **named}).fetchall()
+    for part in in_parts(types):
+        marks = [tx.marks(params["pool"], each) for each in part]
+        asked = {"pool": params["pool"], "n": n, **named("type", part), **named("marks", marks)}
+        found += tx.execute(tx.sql.next_of(len(part), harmless=harmless), asked).fetchall()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,7 @@ _HARMLESS = f" AND {HARMLESS}"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
 _OF_TYPE = re.compile(r":(type|marks)\b")
+_TYPES_AT_ONCE = 32
 
 
 class Dialect(ABC):
@@ -318,13 +319,30 @@ class Dialect(ABC):
 
     @cache  # noqa: B019  (there is one of each dialect)
     def next_of(self, types: int, *, harmless: bool) -> str:
-        """The first of each of so many types, to be merged in claim order; nobody's until they are taken.
+        """The first ``:n`` of each of so many types, to be merged in claim order; nobody's until they are taken."""
+        first = self.first("claim_rank, deadline, id", _HARMLESS if harmless else "")
+        return self._of_each(f"{first} :n", types)
 
-        With SQLite one statement for all takes a third of what one for each does. Types are ``:type0``, ``:type1``, …,
-        and so are ``:marks``; ``:n`` of each at most.
-        """
-        one = f"SELECT * FROM ({self.first('claim_rank, deadline, id', _HARMLESS if harmless else '')} :n) AS first"
+    @cache  # noqa: B019
+    def claimable_of(self, types: int) -> str:
+        """Whether there is a job of ``:pool`` and one of so many types for a claim."""
+        return self._of_each(self.claimable, types)
+
+    def _of_each(self, query: str, types: int) -> str:
+        """*query* for ``:type0``, ``:type1``, … and marks likewise: one statement takes less than one for each."""
+        one = f"SELECT * FROM ({query}) AS first"
         return " UNION ALL ".join(_OF_TYPE.sub(rf":\g<1>{number}", one) for number in range(types))
+
+
+def in_parts(types: Sequence[str]) -> Iterator[list[str]]:
+    """Types, each once, so many at a time as one statement looks at: databases bound its length."""
+    several = list(dict.fromkeys(types))
+    return (several[first : first + _TYPES_AT_ONCE] for first in range(0, len(several), _TYPES_AT_ONCE))
+
+
+def named(name: str, values: Iterable[Any]) -> dict[str, Any]:
+    """Parameters of a statement for several types: ``type0``, ``type1``, …"""
+    return {f"{name}{number}": each for number, each in enumerate(values)}
 
 
 def among(states: Collection[str]) -> str:
