@@ -97,7 +97,7 @@ def main() -> None:
         print(f"idle `clx worker`, SQLite: {idle_function_worker(f'{folder}/functions.db', folder):.0f} MiB")
         with postgres.server() as server:
             if server is not None:
-                found = idle_function_worker(server.url(), folder)
+                found = idle_function_worker(server.database(), folder)
                 print(f"idle `clx worker`, PostgreSQL {server.version}: {found:.0f} MiB")
         print(f"build process, 20 decks, peak: {build_peak(folder):.0f} MiB")
 

@@ -1,8 +1,9 @@
 """Routines beside others: ``python -m benchmarks.routines [PART …] [--tasks N]``; all of a part in one run.
 
 *joblib*, *diskcache*, *Prefect*, *redun*, *Dask* and *DBOS* are in an environment of their own (`benchmarks/rivals`);
-the slow ones get fewer calls. The table of CLX is a SQLite file on the disk of `build`. CPU is that of
-the process that calls, as the kernel counts it: the wall of a call depends on what else the machine does.
+the slow ones get fewer calls. The table of CLX is a SQLite file on the disk of `build`, or with ``--postgresql`` on a
+server with its default settings, thrown away afterwards. CPU is that of the process that calls, as the kernel counts
+it: the wall of a call depends on what else the machine does.
 
 Parts: ``cached`` (hit, and miss with a hop to a worker), ``known`` (1,000 known calls in one workflow), ``fan``
 (trivial tasks from one workflow, two workers), ``resume`` (after kill -9 of a host), ``array`` (1 GB from task to
@@ -13,21 +14,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import clx
 from benchmarks.measure import mark, rate_row
 from benchmarks.peers import HOME
+from benchmarks.queues import postgres
 from benchmarks.rivals import tasks
 from benchmarks.rivals.crew import PACKAGES, ROOT, Peak, cpu, rival, workers
 from clx import Queue
 from clx.db.workers import WorkerTable
+from clx.settings.schema import Settings
+from clx.workers.pools import artifacts_pool
 
 AIM_HIT, AIM_MISS = 0.1, 1.0
 """Milliseconds."""
@@ -119,7 +125,8 @@ def resume(where: str, _count: int) -> None:
     folder = Path(where).parent
     reached, gate = folder / "reached", folder / "gate"
     with Queue.open(where) as queue, workers(where, hosts=2) as crew:
-        job_id = queue.enqueue(_job(str(reached), str(gate)))
+        pool = artifacts_pool(queue.database.path, Settings())
+        job_id = queue.enqueue(_job(str(reached), str(gate), pool))
         while not reached.exists():
             time.sleep(0.01)
         job = queue.get(job_id)
@@ -136,9 +143,9 @@ def resume(where: str, _count: int) -> None:
         row("from there to the first new task, 1,000 children finished", first, "s", AIM_RESUME)
 
 
-def _job(reached: str, gate: str) -> clx.NewJob:
+def _job(reached: str, gate: str, pool: str) -> clx.NewJob:
     arguments = {"count": 1000, "reached": reached, "gate": gate}
-    return clx.NewJob("workflow:bench-resumed", {"arguments": arguments}, max_runs=100)
+    return clx.NewJob("workflow:bench-resumed", {"arguments": arguments}, pool=pool, max_runs=100)
 
 
 _BY_HAND = """
@@ -205,13 +212,32 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--postgresql", action="store_true", help="CLX alone, its table on a server")
     parser.add_argument("--tasks", type=int, default=10_000, help="trivial tasks from one workflow")
     options = parser.parse_args()
-    print(f"beside: {', '.join(PACKAGES)}", flush=True)
     HOME.mkdir(exist_ok=True)
+    if options.postgresql:
+        CALLS.clear()
+        AIMS_FAN.clear()
+    else:
+        print(f"beside: {', '.join(PACKAGES)}", flush=True)
     for name in options.parts or PARTS:
-        with tempfile.TemporaryDirectory(dir=HOME, ignore_cleanup_errors=True) as folder:
-            PARTS[name](f"{folder}/jobs.db", options.tasks)
+        with (
+            tempfile.TemporaryDirectory(dir=HOME, ignore_cleanup_errors=True) as folder,
+            _on_a_server(folder) if options.postgresql else nullcontext(f"{folder}/jobs.db") as where,
+        ):
+            PARTS[name](where, options.tasks)
+
+
+@contextmanager
+def _on_a_server(folder: str) -> Iterator[str]:
+    """The file that stands for an empty database of a server."""
+    os.environ["XDG_STATE_HOME"] = folder
+    with postgres.server() as server:
+        if server is None:
+            raise SystemExit(f"There is no PostgreSQL here: {postgres.INSTALL}")
+        with Queue.open(server.database()) as queue:
+            yield str(queue.database.path)
 
 
 if __name__ == "__main__":

@@ -41,11 +41,6 @@ class Server:
         subprocess.run([self._binaries / "createdb", "-h", self._folder, "-U", USER, name], check=True)
         return f"postgresql://{USER}@/{name}?host={self._folder}"
 
-    def url(self) -> str:
-        """The same as a URL."""
-        name = self.database().rpartition("=")[2]
-        return f"postgresql://{USER}@/{name}?host={self._folder}"
-
 
 @contextmanager
 def server() -> Iterator[Server | None]:

@@ -21,6 +21,7 @@ _PLANS = {
     "claim many": (DIALECT.claim_many, "INDEX jobs_claim (pool=? AND type=?)"),
     "claim harmless": (DIALECT.claim_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
     "claimable": (DIALECT.claimable, "INDEX jobs_claim (pool=? AND type=?)"),
+    "claimable of several types": (DIALECT.claimable_of(2), "INDEX jobs_claim (pool=? AND type=?)"),
     "due": (sql.DUE, "INDEX jobs_delayed (not_before<?)"),
     "promote": (DIALECT.promote, "INDEX jobs_delayed (not_before<?)"),
     "live by key": (DIALECT.live_by_key, "INDEX jobs_live_key (key=? AND type=? AND pool=?)"),
@@ -29,8 +30,8 @@ _PLANS = {
     "unlock": (DIALECT.unlock, "INDEX dependencies_needs (needs_id=?)"),
     "let go": (sql.LET_GO, "INDEX jobs_behind (after_id=?)"),
     "behind": (DIALECT.behind_of, "INDEX jobs_behind (after_id=?)"),
-    "next of several types": (DIALECT.next, "INDEX jobs_claim (pool=? AND type=?)"),
-    "next harmless": (DIALECT.next_harmless, "INDEX jobs_claim (pool=? AND type=?)"),
+    "next of several types": (DIALECT.next_of(2, harmless=False), "INDEX jobs_claim (pool=? AND type=?)"),
+    "next harmless": (DIALECT.next_of(2, harmless=True), "INDEX jobs_claim (pool=? AND type=?)"),
     "failed dependents": (DIALECT.fail_dependents, "INDEX dependencies_needs (needs_id=?)"),
     "matters": (sql.MATTERS, "INDEX dependencies_needs (needs_id=?)"),
     "schedules that are due": (schedules.DUE, "INDEX schedules_due (next_at>? AND next_at<?)"),
@@ -89,7 +90,7 @@ def test_a_statement_stays_on_its_index(long_queue: Queue, name: str, analyzed: 
 
     assert any(index in step for step in plan), plan
     scans = [step for step in plan if step.startswith("SCAN ") and "INDEX" not in step and "CONSTANT" not in step]
-    assert set(scans) <= {"SCAN paused", "SCAN limits", "SCAN ahead", "SCAN parts"}, (
+    assert set(scans) <= {"SCAN paused", "SCAN limits", "SCAN ahead", "SCAN parts", "SCAN first"}, (
         plan
     )  # of a few rows, however long the table is
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
@@ -103,6 +104,8 @@ def _values(statement: str) -> dict[str, Any] | tuple[int, ...]:
         "until",
         "pool",
         "type",
+        "type0",
+        "type1",
         "n",
         "id",
         "run",
@@ -114,6 +117,20 @@ def _values(statement: str) -> dict[str, Any] | tuple[int, ...]:
     )
     lists = dict.fromkeys(("names", "keys", "ids", "types"), "[1]")
     return {**dict.fromkeys(named, 1), **lists} if ":" in statement else (1,) * statement.count("?")
+
+
+def test_a_claim_over_several_types_looks_once(tmp_path: Path) -> None:
+    """However many there are, and however many more jobs there would be room for."""
+    types = [f"t{n}" for n in range(12)]
+    statements: list[str] = []
+    with Queue.open(tmp_path / "jobs.db") as queue:
+        worker = queue.worker_for(types)
+        queue.enqueue(NewJob("t3", max_runs=3))
+        queue.database.connection().set_trace_callback(statements.append)
+        assert len(queue.settle((), types, 8, worker=worker, harmless=True).claimed) == 1
+        queue.database.connection().set_trace_callback(None)
+
+    assert len([each for each in statements if "ORDER BY claim_rank" in each]) == 1, statements
 
 
 def test_a_claim_does_the_same_work_in_a_long_table(long_queue: Queue, tmp_path: Path) -> None:

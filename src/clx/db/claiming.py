@@ -7,6 +7,7 @@ from typing import Any
 
 from clx.db import limits
 from clx.db import statements as sql
+from clx.db.dialect import in_parts, named
 from clx.db.expiring import expire_claimed
 from clx.db.finishing import put_aside
 from clx.db.models import Job, encode, job_from_row
@@ -107,7 +108,7 @@ class Claim:
             rows = tx.execute(*self.statements[1]).fetchall()
             found = sorted((job_from_row(row, quickly=True) for row in rows), key=_claim_order)
             taken = _admitted(tx, found)
-            if taken and (len(taken) == len(found) or _must_be_alone(taken[0])):
+            if taken and (len(taken) == len(found) or must_be_alone(taken[0])):
                 return taken, False
             if not (found or due or some_paused or self._types[0] in tx.bells):  # rung: a report has let one go
                 return [], False
@@ -140,12 +141,12 @@ def _take_readable(
         alone = harmless and not taken
         wanted = 1 if alone else n - len(taken)
         params["n"] = wanted
-        found = _take(tx, types, params, harmless=harmless and not alone)
+        found, is_all = _take(tx, types, params, harmless=harmless and not alone)
         if not found:
             break
         admitted = _admitted(tx, found)
         taken += admitted
-        if alone and admitted and _must_be_alone(admitted[0]):
+        if alone and admitted and (is_all or must_be_alone(admitted[0])):
             break
         if len(admitted) == len(found) and not alone:
             break  # there are no more
@@ -153,7 +154,7 @@ def _take_readable(
         tx.bells.update(types)  # what may be behind all those is looked for in another transaction
 
 
-def _must_be_alone(job: Job) -> bool:
+def must_be_alone(job: Job) -> bool:
     """Whether it is not held beside others: it would take them with it, or keep a place that another could have."""
     return job.rescues > 0 or job.max_runs == 1 or job.limit is not None
 
@@ -178,39 +179,48 @@ def _admitted(tx: Transaction, found: list[Job]) -> list[Job]:
     return found
 
 
-def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
-    """Give the first jobs of *types* to a worker; in claim order."""
+def _take(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> tuple[list[Job], bool]:
+    """Give the first jobs of *types* to a worker; in claim order. And whether it is known that there are no others."""
     n = params["n"]
     if len(types) == 1:
         one = tx.sql.claim_harmless if harmless else tx.sql.claim_one if n == 1 else tx.sql.claim_many
         params["type"], params["marks"] = types[0], tx.marks(params["pool"], types[0])
         rows = tx.execute(one, params).fetchall()
         jobs = [job_from_row(row, quickly=True) for row in rows]
-        return sorted(jobs, key=_claim_order) if n > 1 else jobs
+        return sorted(jobs, key=_claim_order) if n > 1 else jobs, False
     return _take_of_several(tx, types, params, harmless=harmless)
 
 
-def _take_of_several(tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool) -> list[Job]:
+def _take_of_several(
+    tx: Transaction, types: Sequence[str], params: dict[str, Any], *, harmless: bool
+) -> tuple[list[Job], bool]:
     """The same over several types: a look without locks, then only those are taken that come first."""
-    first, wanted, spare = tx.sql.next_harmless if harmless else tx.sql.next, params["n"], tx.sql.spare
+    wanted, spare, is_all = params["n"], tx.sql.spare, False
     taken: list[Job] = []
     while len(taken) < wanted:
         most = wanted - len(taken)
-        looks = [
-            {**params, "n": most + spare, "type": each, "marks": tx.marks(params["pool"], each)}
-            for each in dict.fromkeys(types)
-        ]
-        queued = [row for look in looks for row in tx.execute(first, look).fetchall()]
+        queued = _queued(tx, types, params, most + spare + 1, harmless=harmless)
         ids = [row[2] for row in sorted(queued, key=_numbers_first)[: most + spare]]
         if not ids:
             break
         rows = tx.execute(tx.sql.claim_these, {**params, "n": most, "ids": encode(ids)}).fetchall()
         by_id = {row[0]: job_from_row(row, quickly=True) for row in rows}
         taken += [by_id[id_] for id_ in ids if id_ in by_id]
+        is_all = len(queued) == len(rows)
         if len(ids) < most + spare:
             break  # there are no more
         spare *= 4  # others are taking all these
-    return taken
+    return taken, is_all
+
+
+def _queued(tx: Transaction, types: Sequence[str], params: dict[str, Any], n: int, *, harmless: bool) -> list[Any]:
+    """The first *n* of each type that wait, some types with each statement."""
+    found: list[Any] = []
+    for part in in_parts(types):
+        marks = [tx.marks(params["pool"], each) for each in part]
+        asked = {"pool": params["pool"], "n": n, **named("type", part), **named("marks", marks)}
+        found += tx.execute(tx.sql.next_of(len(part), harmless=harmless), asked).fetchall()
+    return found
 
 
 def _claim_order(job: Job) -> tuple[int, int, int, int]:

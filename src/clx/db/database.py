@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from clx.commands import SERVED
 from clx.db.clock import Clock
-from clx.db.dialect import Dialect
+from clx.db.dialect import Dialect, in_parts, named
 from clx.db.doorbell import Doorbell
 from clx.db.leases import LeaseWatch
 from clx.db.state import StateDirectory
@@ -107,9 +107,12 @@ class Database(ABC):
                 handler, say, wants another.
         """
 
-    def is_claimable(self, pool: str, type_: str) -> bool:
-        """Whether a job can be claimed, delayed ones that are due aside."""
-        return bool(self.read(self.sql.claimable, {"pool": pool, "type": type_}))
+    def is_any_claimable(self, pool: str, types: Sequence[str]) -> bool:
+        """Whether a job of one of these types can be claimed, delayed ones that are due aside."""
+        return any(
+            self.read(self.sql.claimable_of(len(part)), {"pool": pool, **named("type", part)})
+            for part in in_parts(types)
+        )
 
     def find_marks(self, pool: str, types: Sequence[str], *, idle: bool = False) -> None:  # noqa: B027
         """See from where claims need to look, where it is time to (:meth:`Transaction.marks`).

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from clx.db import statements
@@ -22,6 +24,8 @@ HARMLESS = "(rescues = 0 AND max_runs > 1 AND limit_name IS NULL)"
 _HARMLESS = f" AND {HARMLESS}"
 _LIVE = "state IN ('queued', 'running')"
 _BADLY = "state IN ('failed', 'cancelled')"
+_OF_TYPE = re.compile(r":(type|marks)\b")
+_TYPES_AT_ONCE = 32
 
 
 class Dialect(ABC):
@@ -131,9 +135,6 @@ class Dialect(ABC):
         self.claim_many = self._claim_many("")
         self.claim_harmless = self._claim_many(_HARMLESS)
         """Only jobs that may be held beside others: one that kills its worker must not take strangers with it."""
-        self.next = self._next("")
-        self.next_harmless = self._next(_HARMLESS)
-        """The first of one type in claim order, to be merged with those of others; nobody's until they are taken."""
         self.claim_these = f"{TAKE} {ids} RETURNING {COLUMNS}"
         due = self.chosen(f"{statements.DUE_FIRST}{self.locking}")
         self.promote = f"UPDATE jobs SET ready = 1, held = 0 WHERE id {due} RETURNING type"
@@ -316,8 +317,32 @@ class Dialect(ABC):
             f"{self.changing('batches', statements.COUNTED_DOWN, statements.AWAITING)} RETURNING id, pending, callback"
         )
 
-    def _next(self, which: str) -> str:
-        return f"{self.first('claim_rank, deadline, id', which)} :n"
+    @cache  # noqa: B019  (there is one of each dialect)
+    def next_of(self, types: int, *, harmless: bool) -> str:
+        """The first ``:n`` of each of so many types, to be merged in claim order; nobody's until they are taken."""
+        first = self.first("claim_rank, deadline, id", _HARMLESS if harmless else "")
+        return self._of_each(f"{first} :n", types)
+
+    @cache  # noqa: B019
+    def claimable_of(self, types: int) -> str:
+        """Whether there is a job of ``:pool`` and one of so many types for a claim."""
+        return self._of_each(self.claimable, types)
+
+    def _of_each(self, query: str, types: int) -> str:
+        """*query* for ``:type0``, ``:type1``, … and marks likewise: one statement takes less than one for each."""
+        one = f"SELECT * FROM ({query}) AS first"
+        return " UNION ALL ".join(_OF_TYPE.sub(rf":\g<1>{number}", one) for number in range(types))
+
+
+def in_parts(types: Sequence[str]) -> Iterator[list[str]]:
+    """Types, each once, so many at a time as one statement looks at: databases bound its length."""
+    several = list(dict.fromkeys(types))
+    return (several[first : first + _TYPES_AT_ONCE] for first in range(0, len(several), _TYPES_AT_ONCE))
+
+
+def named(name: str, values: Iterable[Any]) -> dict[str, Any]:
+    """Parameters of a statement for several types: ``type0``, ``type1``, …"""
+    return {f"{name}{number}": each for number, each in enumerate(values)}
 
 
 def among(states: Collection[str]) -> str:

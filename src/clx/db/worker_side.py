@@ -114,7 +114,7 @@ class WorkerSide(Lookup):
         database = self.database
         if told and self._was_first:
             return True
-        if any(database.is_claimable(pool, type_) for type_ in types):
+        if database.is_any_claimable(pool, types):
             return True
         is_due = bool(database.read(sql.DUE, (database.clock.now(),)))
         if not is_due:

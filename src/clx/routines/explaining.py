@@ -49,11 +49,6 @@ class Explained(NamedTuple):
     live: int | None
     nearest: tuple[int, list[Difference]] | None
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether the call would be answered without running anything."""
-        return self.age is not None and not self.is_too_old
-
 
 def explain(queue: Queue, call: Call[Any], files: Files) -> Explained:
     """What is known about *call*, which is not made."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.calls.models import Recorded
 from clx.db.doorbell import UNWANTED
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
@@ -43,6 +44,8 @@ Key = tuple[int, int]
 """Job and run."""
 _NESTED_AT_ONCE = 1000
 """Workflows called by others that are claimed in one transaction; there is a place for each."""
+_KNOWN_AT_ONCE = 1000
+"""Calls of an earlier run whose results are read before the workflow begins again, and held until it asks for them."""
 _AFTER = 1000
 """Milliseconds until a workflow is begun again that could not go on."""
 _PROBATION = 0.5
@@ -242,8 +245,8 @@ class Host:
         limit: asyncio.Timeout | None = None
         is_its_own, output = False, Output()  # what is raised, and what is written
         try:
-            recorded = await self._ask(self._queue.calls.of, job.id) if job.run > 1 else ()
-            engine = RemoteEngine(self._dispatcher, key, recorded, partial(self._go_on_later, job), hangs.set)
+            recorded, done = await self._ask(self._recorded, job.id) if job.run > 1 else ((), ())
+            engine = RemoteEngine(self._dispatcher, key, recorded, partial(self._go_on_later, job), hangs.set, done)
             call = call_of(routine, job.payload, self._files)
             running = Running(routine, key, engine, output=output)
             RUNNING.set(running)
@@ -269,6 +272,12 @@ class Host:
             hangs.set()
             for task in running.tasks if running is not None else ():
                 task.cancel()
+
+    def _recorded(self, job_id: int) -> tuple[list[Recorded], list[Job]]:
+        """What a workflow asked for in an earlier run, and what of it had succeeded; of very much the first part."""
+        recorded = self._queue.calls.of(job_id)
+        ids = sorted({each.job_id for each in recorded[:_KNOWN_AT_ONCE] if each.job_id is not None})
+        return recorded, [each for each in self._queue.get_many(ids) if each.state == "succeeded"] if ids else []
 
     def _ended_by(self, job: Job, error: BaseException, output: Output, *, overran: bool) -> None:
         told: dict[str, Any]

@@ -278,6 +278,7 @@ class RemoteEngine:
         give_up: is told why this run of the workflow cannot go on, and has it end. The workflow itself is not told: it
             would go on as though its call had failed. None: whoever calls gets the error.
         hangs: is told whenever a call begins to wait for a job.
+        done: jobs among those recorded that are known to have succeeded: nobody waits for them.
     """
 
     def __init__(
@@ -287,6 +288,7 @@ class RemoteEngine:
         recorded: Iterable[Recorded] = (),
         give_up: Callable[[ClxError], None] | None = None,
         hangs: Callable[[], None] = lambda: None,
+        done: Iterable[Job] = (),
     ) -> None:
         self._dispatcher = dispatcher
         self.hangs = hangs
@@ -296,6 +298,7 @@ class RemoteEngine:
         self._parent = parent
         self.recorded = {(each.name, each.occurrence): each for each in recorded}
         self.unused = set(self.recorded)
+        self._done = {each.id: each for each in done}
 
     async def run(self, call: Call[Any]) -> Any:
         """What the routine returns.
@@ -347,6 +350,8 @@ class RemoteEngine:
                 warn_of_other_source(routine, entered.result)
                 return value_of(routine, entered.result, self._files)
             job_id, mark = entered.job_id, entered.mark
+        if (done := self._done.pop(job_id, None)) is not None:
+            return self._result(routine, done)
         self.hangs()
         if self._parent is None:
             self._dispatcher.see_that_somebody_is_there(routine.id, job_id)
@@ -356,6 +361,9 @@ class RemoteEngine:
             if mark is not None:  # one that has ended nobody has to leave
                 self._dispatcher.leave(job_id, mark)
             raise
+        return self._result(routine, ended)
+
+    def _result(self, routine: Routine[..., Any], ended: Job) -> Any:
         warn_of_other_worker(routine, ended.result)
         return outcome(routine, ended, self._files)
 
@@ -386,8 +394,7 @@ class RemoteEngine:
             if entered.mark is not None:
                 self._dispatcher.leave(entered.job_id, entered.mark)
             raise
-        warn_of_other_worker(routine, ended.result)
-        return outcome(routine, ended, self._files)
+        return self._result(routine, ended)
 
     def _occurrence(self, name: str) -> int:
         running = RUNNING.get()

@@ -60,6 +60,19 @@ def test_the_claim_order_is_that_over_all_types(queue: Queue) -> None:
     assert first + rest == [1, 2, 3, 4, 5]
 
 
+def test_the_claim_order_is_that_over_very_many_types(queue: Queue) -> None:
+    """More than one statement looks at."""
+    types = [f"type-{n}" for n in range(70)]
+    ids = queue.enqueue_many([NewJob(each, priority=1 + n % 5) for n, each in enumerate(types)])
+    at_once = queue.settle((), types, 3, worker=queue.worker_for(types), harmless=True).claimed
+    rest = [queue.claim(types)[0] for _ in range(3)] + queue.claim(types, 100)
+
+    assert [job.id for job in (*at_once, *rest)] == sorted(ids, key=lambda id_: (-((id_ - ids[0]) % 5), id_))
+    assert not queue.may_claim(types)
+    queue.enqueue(NewJob("type-69"))
+    assert queue.may_claim(types)
+
+
 def test_steady_work_of_one_type_starves_no_urgent_work_of_another(queue: Queue) -> None:
     queue.enqueue_many([NewJob("bulk", priority=1) for _ in range(50)])
     queue.claim(["bulk", "mail"])

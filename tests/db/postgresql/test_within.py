@@ -49,6 +49,16 @@ def test_a_job_is_there_exactly_if_the_transaction_is_committed(
     assert queue.get(lost) is None
 
 
+def test_what_to_type_next_names_the_database(queue: Queue, connection: psycopg.Connection[Any]) -> None:
+    with pytest.raises(QueueError) as alone:
+        queue.enqueue(NewJob("mail", limit="gpu"))
+    with pytest.raises(QueueError) as within:
+        queue.within(connection).enqueue(NewJob("mail", limit="gpu"))
+
+    assert "--db-path 'postgresql://" in within.value.next_step
+    assert str(within.value) == str(alone.value)
+
+
 def test_all_ways_of_putting_in(queue: Queue, connection: psycopg.Connection[Any]) -> None:
     inside = queue.within(connection)
     first = inside.enqueue(NewJob("mail", key="k", unique_for=60_000))

@@ -238,6 +238,10 @@ class PostgresDatabase(Database):
         """The row of a query whose plan is made for the table as it is now."""
         return self.look(lambda connection: connection.execute(sql, params, kept=False).fetchone())
 
+    def is_any_claimable(self, pool: str, types: Sequence[str]) -> bool:
+        """One after the other: each is looked for from its own marks on."""
+        return any(self.is_claimable(pool, type_) for type_ in types)
+
     def is_claimable(self, pool: str, type_: str) -> bool:
         """Whether a job can be claimed, delayed ones that are due aside."""
         named = {"pool": pool, "type": type_, "marks": self.frontiers.marks(pool, type_, to_claim=False)}

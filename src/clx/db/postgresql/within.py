@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from clx.commands import told_in
 from clx.db.enqueuing import Enqueuing
 from clx.db.postgresql.connect import SCHEMA, Connection, ServerClock, register
 from clx.db.postgresql.database import PostgresDatabase
@@ -73,8 +74,10 @@ class Within(Enqueuing):
             )
             value = body(tx)
             connection.execute(_PATH, (path,))
-        except BaseException:  # the caller's transaction is as it was
+        except BaseException as error:  # the caller's transaction is as it was
             connection.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            if isinstance(error, QueueError):
+                error.next_step = told_in(error.next_step, self.database.path)
             raise
         connection.execute(f"RELEASE SAVEPOINT {_SAVEPOINT}")
         self._bells |= tx.bells
