@@ -158,6 +158,16 @@ class RemoteWorks:
 
     # -- putting in, taking ---------------------------------------------------------------------------
 
+    def enlist(self, types: Sequence[str]) -> None:
+        """Have the server know this program as one that withdraws, as the first withdrawal would.
+
+        Raises:
+            AccessError: the token is none, or its role lets it withdraw nothing.
+        """
+        holder = self._take_holder(types)
+        with self._lock:
+            self._free.append(holder)
+
     def deposit(self, documents: Iterable[Document]) -> list[str]:
         """As :meth:`clx.db.works.table.Works.deposit`; works with an id or a creation are sent again by themselves."""
         ids: list[str] = []

@@ -7,6 +7,7 @@ clients may send along with a deployment is a private key: it is left out before
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,8 +155,9 @@ def _cancel(asked: Asked) -> Answer:
 
 def _remove(asked: Asked) -> Answer:
     config = _one(asked)
-    if _pipelines(asked).remove([config]):
-        return Answer(204, None)
+    with suppress(QueueError):  # there is none of that id
+        if _pipelines(asked).remove([config]):
+            return Answer(204, None)
     raise Refusal(409, f"There is no config {config[:40]} that has ended.", "Stop it first.")
 
 
