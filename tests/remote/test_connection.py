@@ -35,7 +35,7 @@ def test_who_has_no_token_or_too_small_a_role_is_told(served: Listening) -> None
         nobody.stats()
     with Client(served.url, token="clx_x") as stranger, pytest.raises(AccessError, match="none that is taken"):
         stranger.stats()
-    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError, match="role read may not"):
+    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError, match="role read"):
         reader.enqueue(NewJob("t"))
 
 
