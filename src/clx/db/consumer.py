@@ -468,12 +468,9 @@ class Consumer:
             self._claimed.handed_back()
 
     def _time_out(self, job: Job) -> None:
-        error = {
-            "type": "Timeout",
-            "message": f"The job ran longer than {counted((job.timeout or 0) / 1000, 'second')}.",
-        }
+        said = f"The job ran longer than {counted((job.timeout or 0) / 1000, 'second')}."
         with suppress(LostRunError):
-            self.queue.fail(job.id, job.run, error)
+            self.queue.fail(job.id, job.run, {"type": "Timeout", "message": said})
         self._claimed.drop(job.id, job.run)
 
     def _beat(self) -> None:
