@@ -181,6 +181,20 @@ def test_plots_go_to_the_server_that_has_the_works(
     assert store.path(plot["digest"]).read_bytes() == (elsewhere / "a.png").read_bytes()
 
 
+def test_a_token_that_may_only_read_is_told_which_role_is_needed_and_nothing_else(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.works.deposit([{"pipeline": "p"}])
+    with listening(queue) as served:
+        monkeypatch.setenv("CLX_TOKEN", served.secrets["read"])
+        said = _clx(tmp_path, "p", "steps.add", "--until-idle", "--url", served.url, code=4)
+    assert said.splitlines() == [
+        "Error: The role read may not do this: register.",
+        "Set CLX_TOKEN to a token with the role work; `clx server token add NAME --role work` makes it, at the server.",
+    ]
+    assert queue.works.status()["queued"] == 1
+
+
 def test_another_python_than_its_own_is_refused(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLX_PYTHON__INTERPRETER", "/usr/bin/other")
     queue.works.deposit([{"pipeline": "p"}])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.support.clock import at
 
 from clx.db.consumer import Consumer
-from clx.db.durations import in_ms, in_seconds
+from clx.db.durations import counted, in_ms, in_seconds
 from clx.db.jobs import Failure, NewJob, Queue, Success
 from clx.errors import QueueError
 
@@ -79,3 +81,20 @@ def test_what_no_number_could_be_is_refused_as_well(queue: Queue, value: timedel
         queue.claim(["t"], lease=value)
     with pytest.raises(QueueError):
         Failure(1, 1, {}, backoff=value)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(1, "1 second"), (1.0, "1 second"), (0.5, "0.5 seconds"), (2, "2 seconds"), (259_200, "259200 seconds"),
+     (1_234_567, "1234567 seconds"), (0, "0 seconds"), (2.5e12, "2500000000000 seconds")],
+)  # fmt: skip
+def test_a_number_is_told_with_its_unit(number: float, words: str) -> None:
+    assert counted(number, "second") == words
+
+
+def test_nobody_writes_a_number_with_a_unit_by_hand() -> None:
+    files = sorted((Path(__file__).parents[2] / "src").rglob("*.py"))
+    assert len(files) > 500
+    by_hand = re.compile(r":\.?\d*[gf]\} (second|minute|hour|day)s\b")
+    allowed = {"web_links.py"}  # ten seconds, always
+    assert [file.name for file in files if file.name not in allowed and by_hand.search(file.read_text("utf-8"))] == []

@@ -100,3 +100,13 @@ def test_a_queue_goes_by_the_clock_that_it_is_given(tmp_path: Path) -> None:
             job = queue.get(queue.enqueue(NewJob("t")))
             assert job is not None
             assert job.created_at == 5000
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "refused"),
+    [("memory:", "journal_mod", "journal_mode"), ("postgresql://localhost/x", "journal_mod", "journal_mode")],
+)
+def test_nobody_is_led_to_an_option_that_this_kind_of_database_refuses(url: str, name: str, refused: str) -> None:
+    with pytest.raises(UsageError, match="is no option") as told:
+        open_database(url, **{name: "wal"})
+    assert refused not in told.value.next_step

@@ -368,3 +368,21 @@ def test_more_mistakes_than_anybody_reads_end_the_reading() -> None:
     found = _problems(_steps(*["{name: a, stage: x, work: {}}"] * 500))
 
     assert len(found) == 20
+
+
+@pytest.mark.parametrize("name", ["artefacts", "statuss", "creatin", "idd", "parents", "atempt"])
+def test_nobody_is_led_to_a_field_that_is_refused(name: str) -> None:
+    with pytest.raises(PipelineProblems) as told:
+        read(_steps(f"{{name: a, stage: 1, work: {{{name}: 1}}}}"), source="p")
+    ((_, fact, step),) = told.value.problems
+    assert (fact, step) == (
+        f"A work has no field {name}", "Leave it out: what it is near to is not said by hand."
+    )  # fmt: skip
+    with pytest.raises(PipelineProblems) as told:
+        read(_steps("{name: a, stage: 1, work: {paramters: {}}}"), source="p")
+    assert told.value.problems[0].next_step == 'Did you mean "parameters"?'
+    with pytest.raises(PipelineProblems) as told:
+        read(_steps("{name: a, stage: 1, work: {zzz: 1}}"), source="p")
+    assert set(told.value.problems[0].next_step.replace(",", "").replace(".", "").split()).isdisjoint(
+        {"artifacts", "run", "status", "creation", "id", "parent"}
+    )

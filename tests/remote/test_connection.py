@@ -35,8 +35,16 @@ def test_who_has_no_token_or_too_small_a_role_is_told(served: Listening) -> None
         nobody.stats()
     with Client(served.url, token="clx_x") as stranger, pytest.raises(AccessError, match="none that is taken"):
         stranger.stats()
-    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError, match="needs work"):
+    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError, match="role read"):
         reader.enqueue(NewJob("t"))
+
+
+def test_what_role_is_needed_and_how_one_gets_it_is_told(served: Listening) -> None:
+    with Client(served.url, token=served.secrets["read"]) as reader, pytest.raises(AccessError) as told:
+        reader.enqueue(NewJob("t"))
+    assert told.value.next_step == (
+        "Set CLX_TOKEN to a token with the role work; `clx server token add NAME --role work` makes it, at the server."
+    )
 
 
 def test_the_token_may_stand_in_a_variable(served: Listening, monkeypatch: pytest.MonkeyPatch) -> None:

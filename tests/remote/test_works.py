@@ -255,3 +255,55 @@ def test_what_became_of_an_update_whose_answer_was_lost_is_asked_for(works: Remo
     assert found == queue.works.get(held["id"])
     assert found is not None
     assert found.document["results"] == {"sum": 3}
+
+
+def test_an_update_and_the_next_withdrawal_are_one_call(works: RemoteWorks, queue: Queue) -> None:
+    ids = works.deposit([{"pipeline": "p", "event": n} for n in range(3)])
+    first = works.withdraw(ASKED)
+    assert first is not None
+    counts = Counts(works)
+    taken, second = works.exchange({**first, "status": "success"}, ASKED, lease=50)
+    assert (taken, counts.paths) == (True, ["/works/exchange"])
+    assert second is not None
+    assert (first["id"], second["id"]) == (ids[0], ids[1])
+    assert queue.works.status()["success"] == 1
+    assert works.exchange({**first, "status": "failure"}, Asked(("q",))) == (False, None)
+    works.close()  # what it knows that it holds is handed back
+    assert queue.works.status()["queued"] == 2
+
+
+@pytest.mark.parametrize("status", ["success", "failure", "queued", "cancelled"])
+def test_an_exchange_whose_answer_was_lost_is_made_once(works: RemoteWorks, queue: Queue, status: str) -> None:
+    ids = works.deposit([{"pipeline": "p", "event": n, "retries": 1} for n in range(4)])
+    first = works.withdraw(Asked(("p",), event=(0,)))
+    other = works.withdraw(Asked(("p",), event=(1,)))
+    assert first is not None
+    assert other is not None
+    loses = Loses(works, "/works/exchange", 2)
+    taken, second = works.exchange({**first, "status": status}, Asked(("p",), event=(2, 3)))
+    assert (loses.left, taken) == (0, True)
+    assert second is not None
+    assert second["id"] == ids[2]
+    now = queue.works.status()
+    assert now["running"] == 2
+    assert now[status] == 1 + (status == "queued")
+
+
+def test_an_exchange_of_a_worker_that_was_struck_off_is_an_update(works: RemoteWorks, queue: Queue) -> None:
+    works.deposit([{"pipeline": "p", "event": n} for n in range(2)])
+    first = works.withdraw(ASKED)
+    assert first is not None
+    for each in WorkerTable(queue.database).list():
+        WorkerTable(queue.database).end(each.id, "silent", dead=True)
+    taken, second = works.exchange({**first, "status": "success"}, ASKED)
+    assert (taken, second) == (True, None)
+    assert works.withdraw(ASKED) is not None
+
+
+def test_numbers_of_any_size_are_searched_at_a_server(works: RemoteWorks) -> None:
+    numbers = [2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63) - 1, 10**30]
+    ids = works.deposit([{"pipeline": "p", "parameters": {"n": each}} for each in numbers])
+    for work_id, number in zip(ids, numbers, strict=True):
+        found = works.find(Search([Condition("parameters.n", "=", number)])).works
+        assert [each.document["id"] for each in found] == [work_id]
+    assert works.count(Search([Condition("parameters.n", ">", 2**63)])) == 4

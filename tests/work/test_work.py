@@ -455,3 +455,11 @@ def test_how_far_it_is_and_why_it_failed_can_be_asked(here: Queue) -> None:
     held.status = "failure"
     held.update()
     assert [each.id for each in Work.search(error__type="ValueError")] == [work.id]
+
+
+@pytest.mark.parametrize("name", ["artefacts", "runs"])
+def test_nobody_is_led_to_a_field_that_only_clx_sets(name: str) -> None:
+    for body in (lambda: Work("p", **{name: 1}), lambda: setattr(Work("p"), name, 1)):
+        with pytest.raises(UsageError) as told:
+            body()
+        assert told.value.next_step == "Leave it out: what it is near to is not said by hand."

@@ -224,5 +224,5 @@ def remove(there: There, ids: tuple[str, ...]) -> Output:
     Examples:
       clx pipelines rm 68b1c2d3e4f5a6b7c8d9e0f1
     """
-    left = "they run, or are not there (clx pipelines stop)"
+    left = "they run (clx pipelines stop)"
     return _changed(there, ids, "was removed", left, lambda store, these: store.remove(these))

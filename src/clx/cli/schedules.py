@@ -18,6 +18,7 @@ from clx.cli.options import Number, about_database, verbose_option
 from clx.cli.output import Output, format_option, table
 from clx.cli.project import Here, open_or_make
 from clx.db.clock import now_ms
+from clx.db.durations import counted
 from clx.errors import QueueError, UsageError
 from clx.settings.problems import shortened
 from clx.visible import visible_line
@@ -302,7 +303,7 @@ def _lines(schedule: Schedule, document: dict[str, Any]) -> Iterator[str]:
     yield visible_line(f"{schedule.name} {_when(schedule)}.")
     yield visible_line(f"Cron: {schedule.cron}")
     yield visible_line(f"Queues: {schedule.job.type} {json.dumps(document['job']['payload'], ensure_ascii=False)}")
-    days = f"{document['window'] / _DAY:g} days"
+    days = counted(document["window"] / _DAY, "day")
     yield f"Overlap: {schedule.overlap}. Catch-up: {schedule.catch_up}, within {days}."
     if schedule.ends_at is not None:
         yield f"Ends: {_words(schedule.ends_at, schedule.zone)}"  # type: ignore[arg-type]

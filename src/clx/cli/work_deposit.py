@@ -17,7 +17,7 @@ from clx.cli.terminal import echo
 from clx.cli.work_options import There, about_works
 from clx.cli.work_wait import waited
 from clx.errors import UsageError
-from clx.settings.problems import Problem, did_you_mean, raise_problems, shortened
+from clx.settings.problems import Problem, raise_problems, shortened
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -144,15 +144,12 @@ def _document(
     document: Mapping[str, Any], said: Mapping[str, Any], parameters: Mapping[str, Any], *, anew: bool
 ) -> dict[str, Any]:
     """What a file says of a work, and over it what options say."""
-    from clx.db.works.fields import ALIASES, FIELDS
+    from clx.db.works.fields import known
 
-    known = {ALIASES.get(name, name): name for name in document}
-    for field, name in known.items():
-        if field not in FIELDS and field not in _OF_BEFORE:
-            raise UsageError(f"A work has no field {shortened(name)}.", did_you_mean(name, [*FIELDS, *ALIASES]))
-    if len(known) < len(document):
+    names = {name if name in _OF_BEFORE else known(name, _OF_BEFORE): name for name in document}
+    if len(names) < len(document):
         raise UsageError("A field is given by two of its names.", "Give each once.")
-    found = {field: document[name] for field, name in known.items() if not (anew and field in _OF_BEFORE)}
+    found = {field: document[name] for field, name in names.items() if not (anew and field in _OF_BEFORE)}
     if found.get("status") not in (None, "created"):
         status = shortened(str(found["status"]))
         raise UsageError(f"It was deposited before: it is {status}.", "Use --anew to do it again.")

@@ -111,10 +111,12 @@ def run(there: There, words: tuple[str, ...], quiet: bool, format_: str, **said:
     settings = there.resolved.settings
     plan = _plan(settings, pipelines, function, said)
     note = _note(quiet=quiet, format_=format_)
-    with there.make() as store, _runner(store, settings, plan, note) as runner:
-        if not quiet and format_ == "table" and not said["lifeline"]:
-            echo(f"Works of {', '.join(pipelines)}; Ctrl-C ends this.", err=True)
-        runner.run()
+    with there.make() as store:
+        _enlist(store, plan)
+        with _runner(store, settings, plan, note) as runner:
+            if not quiet and format_ == "table" and not said["lifeline"]:
+                echo(f"Works of {', '.join(pipelines)}; Ctrl-C ends this.", err=True)
+            runner.run()
 
 
 def _named(words: tuple[str, ...], function: str | None, *, has_program: bool) -> tuple[tuple[str, ...], str | None]:
@@ -166,6 +168,14 @@ def _plan(settings: Settings, pipelines: tuple[str, ...], function: str | None, 
         said["argsource"], said["lives"], said["sleep"], said["timeout"], said["until_idle"], python.start,
         python.recycle_mb << 20,
     )  # fmt: skip
+
+
+def _enlist(store: Store, plan: Plan) -> None:
+    """See that a server lets works be withdrawn, before it is asked for anything else."""
+    from clx.remote.works import RemoteWorks
+
+    if isinstance(store, RemoteWorks):
+        store.enlist(plan.asked.types)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from clx.db.claimed_jobs import ClaimedJobs
-from clx.db.durations import Milliseconds, Seconds, in_ms, in_seconds
+from clx.db.durations import Milliseconds, Seconds, counted, in_ms, in_seconds
 from clx.db.handlers import (
     Interrupted,
     by_type,
@@ -468,9 +468,9 @@ class Consumer:
             self._claimed.handed_back()
 
     def _time_out(self, job: Job) -> None:
-        error = {"type": "Timeout", "message": f"The job ran longer than {(job.timeout or 0) / 1000:g} seconds."}
+        said = f"The job ran longer than {counted((job.timeout or 0) / 1000, 'second')}."
         with suppress(LostRunError):
-            self.queue.fail(job.id, job.run, error)
+            self.queue.fail(job.id, job.run, {"type": "Timeout", "message": said})
         self._claimed.drop(job.id, job.run)
 
     def _beat(self) -> None:

@@ -58,6 +58,10 @@ class Dialect(ABC):
     def json_value(self, value: Any) -> Any:
         """The parameter that a part of a document is compared with by :meth:`json_holds`."""
 
+    def number(self, value: Any) -> Any:
+        """The parameter that a part of a document is compared with by :meth:`json_compares`."""
+        return value
+
     @abstractmethod
     def json_exists(self, document: str, path: str) -> str:
         """A condition that a *document* has the part that the parameter *path* names."""

@@ -21,3 +21,9 @@ def in_ms(value: T | timedelta) -> T | int:
 def in_seconds(value: T | timedelta) -> T | float:
     """The same in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def counted(number: float, unit: str) -> str:
+    """A number with its unit as people read it: ``1 second``, ``0.5 seconds``, ``3600 seconds``."""
+    shown = f"{number:.10g}" if abs(number) < 1e9 else f"{number:.0f}"
+    return f"{shown} {unit}{'' if shown == '1' else 's'}"

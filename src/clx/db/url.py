@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -28,6 +28,9 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clock": (lambda value: isinstance(value, Clock), "a clx.db.clock.Clock, or of a class of your own that is one"),
 }
 """Option → whether a value is allowed, and what is."""
+_OF_MEMORY = {"clock"}
+"""Those that a database in memory takes."""
+_OF_SERVED = _OPTIONS.keys() - {"journal_mode"}
 _LOOKALIKES = (":memory:", MEMORY, "sqlite:", "file:")
 """How other programs name databases; taken for paths they would become files of these names."""
 
@@ -81,10 +84,11 @@ def open_database(path_or_url: str | os.PathLike[str], **options: Any) -> Databa
     if not isinstance(path_or_url, str | os.PathLike):
         raise UsageError(f"{path_or_url!r} is not a database CLX can open.", _WAYS)
     text = os.fspath(path_or_url)
-    _check_options(options)
+    served = is_served(text)
+    _check_options(options, _OF_MEMORY if text == MEMORY else _OF_SERVED if served else _OPTIONS)
     if text == MEMORY:
         return _open_in_memory(options)
-    if is_served(text):
+    if served:
         from clx.db.postgresql.database import PostgresDatabase
 
         return PostgresDatabase.open(text, **options)
@@ -105,15 +109,18 @@ def require_path(text: str) -> None:
         raise UsageError(f"{without_password(text)} is not a database CLX can open here.", _WAYS_HERE)
 
 
-def _check_options(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any], taken: Collection[str]) -> None:
     """Hold the options of a database to what they mean.
+
+    Args:
+        taken: those that this kind of database takes: nobody is led to another.
 
     Raises:
         UsageError: names the option.
     """
     for name, value in options.items():
         if name not in _OPTIONS:
-            raise UsageError(f"{name} is no option of a database.", did_you_mean(name, list(_OPTIONS)))
+            raise UsageError(f"{name} is no option of a database.", did_you_mean(name, list(taken)))
         is_allowed, allowed = _OPTIONS[name]
         if value is not None and not is_allowed(value):
             raise UsageError(f"{name}={value!r} is not possible.", f"It is {allowed}.")
@@ -122,7 +129,7 @@ def _check_options(options: dict[str, Any]) -> None:
 def _open_in_memory(options: dict[str, Any]) -> Database:
     from clx.db.sqlite.memory import MemoryDatabase
 
-    if others := options.keys() - {"clock"}:
+    if others := options.keys() - _OF_MEMORY:
         raise UsageError(
             f"A queue in memory takes no {' and no '.join(sorted(others))}.", f'Write Queue.open("{MEMORY}").'
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from clx.db.pipelines.evaluation import fitted
 from clx.db.pipelines.models import ENDED
-from clx.db.works.fields import ALIASES, FIELDS, checked, known
+from clx.db.works.fields import ALIASES, FIELDS, OWN, checked, known
 from clx.errors import UsageError
 from clx.expressions.language import ExpressionError, Reference, Scope, Template, comparisons
 from clx.expressions.matrix import WORKS_LIMIT, MatrixError, axes_of, combinations, fill, size_of, templates_in
@@ -123,11 +123,11 @@ class _Check:
         for name in given:
             node = self.nodes[(*path, name, "key")]
             try:
-                field = known(name)
+                field = known(name, _GIVEN | OWN)
             except UsageError as error:
                 self._note(node, error.fact.removesuffix("."), error.next_step)
                 continue
-            if field in _GIVEN or FIELDS[field].own:
+            if field in _GIVEN or field in OWN:
                 self._note(node, f"{field} is not said by hand", "Remove it.")
             elif name in ALIASES and field in given:
                 self._note(node, f"{name} and {field} are the same", f"Keep {field}.")

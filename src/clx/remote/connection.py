@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,6 +22,8 @@ from clx.remote.wire import FAILURES, Wire
 TOKEN_VARIABLE = "CLX_TOKEN"  # noqa: S105  (the name of a variable)
 """The environment variable that holds the token, where none is given."""
 _WAYS = "Write http://HOST:PORT or https://HOST."
+_NEEDED = re.compile(r"It needs (?:the role )?(\w+)\.")
+"""What a server says that a role is too small for."""
 _LINGER = 30.0
 """Seconds beyond what a call waits for by itself, within which its answer must have come."""
 
@@ -167,6 +170,17 @@ def _read(url: str, status: int, data: bytes, kind: Any) -> Any:
     raise _error(status, fact, next_step, told)
 
 
+def _with_role(next_step: str) -> str:
+    """How who called gets the role that is needed, where an answer says which."""
+    found = _NEEDED.fullmatch(next_step)
+    if found is None:
+        return next_step
+    return (
+        f"Set CLX_TOKEN to a token with the role {found[1]}; `clx server token add NAME --role {found[1]}` makes it, "
+        "at the server."
+    )
+
+
 def _error(status: int, fact: str, next_step: str, told: Mapping[str, Any]) -> ClxError:
     """The error that was raised there."""
     kind = getattr(clx.errors, str(told.get("type", "")), None)
@@ -178,7 +192,7 @@ def _error(status: int, fact: str, next_step: str, told: Mapping[str, Any]) -> C
     if status == 401:
         return AccessError(fact, "Set CLX_TOKEN to one; `clx server token add NAME --role R` makes it, at the server.")
     if status == 403:
-        return AccessError(fact, next_step)
+        return AccessError(fact, _with_role(next_step))
     if status == 503:
         return DatabaseBusyError(fact, next_step)
     return clx.errors.QueueError(fact, next_step) if status == 422 else ServerError(fact, next_step)

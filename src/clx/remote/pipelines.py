@@ -51,10 +51,11 @@ class RemotePipelines:
 
     def remove(self, ids: Iterable[str]) -> list[str]:
         """As :meth:`clx.db.pipelines.table.Pipelines.remove`."""
-        return self._change("remove", ids)
+        return self._change("remove", ids, again=False)  # the second time they are not there
 
-    def _change(self, verb: str, ids: Iterable[str]) -> list[str]:
-        found: list[str] = self._call("POST", f"/pipelines/{verb}", dict[str, Any], body={"ids": list(ids)})["ids"]
+    def _change(self, verb: str, ids: Iterable[str], *, again: bool = True) -> list[str]:
+        body = {"ids": list(ids)}
+        found: list[str] = self._call("POST", f"/pipelines/{verb}", dict[str, Any], again=again, body=body)["ids"]
         return found
 
     def configs(

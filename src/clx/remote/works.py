@@ -44,6 +44,7 @@ _BYTES_AT_ONCE = 8 << 20
 
 _Ids = msgspec.defstruct("_Ids", [("ids", list[str])])
 _Taken = msgspec.defstruct("_Taken", [("taken", list[bool]), ("works", list[dict[str, Any] | None] | None, None)])
+_Exchanged = msgspec.defstruct("_Exchanged", [("taken", bool), ("work", dict[str, Any] | None)])
 _Work = msgspec.defstruct("_Work", [("work", dict[str, Any] | None)])
 _Works = msgspec.defstruct("_Works", [("works", list[dict[str, Any]]), ("after", str | None, None)])
 
@@ -158,6 +159,16 @@ class RemoteWorks:
 
     # -- putting in, taking ---------------------------------------------------------------------------
 
+    def enlist(self, types: Sequence[str]) -> None:
+        """Have the server know this program as one that withdraws, as the first withdrawal would.
+
+        Raises:
+            AccessError: the token is none, or its role lets it withdraw nothing.
+        """
+        holder = self._take_holder(types)
+        with self._lock:
+            self._free.append(holder)
+
     def deposit(self, documents: Iterable[Document]) -> list[str]:
         """As :meth:`clx.db.works.table.Works.deposit`; works with an id or a creation are sent again by themselves."""
         ids: list[str] = []
@@ -185,8 +196,7 @@ class RemoteWorks:
         """
         check_timeout(wait)
         ends_at = time.monotonic() + wait
-        given = ((name, value) for name, value in zip(_ASKED, asked, strict=True) if value not in (None, ()))
-        body = {name: list(value) if isinstance(value, tuple) else value for name, value in given}
+        body = _wanted(asked)
         while True:
             left = min(_LONGEST_WAIT, max(0.0, ends_at - time.monotonic()))
             found = self._withdraw({**body, "lease": lease, "wait": left}, asked.types, left)
@@ -221,11 +231,14 @@ class RemoteWorks:
         except ClxError:
             self._forget(holder)  # it may have one that nobody knows of: handed back with what it holds, or in time
             raise
+        self._keep(holder, found)
+        return found
+
+    def _keep(self, holder: _Holder, found: Document | None) -> None:
         if found is not None:
             with self._lock:
                 holder.held.add(found["id"])
                 self._holder_of[found["id"]] = holder
-        return found
 
     def _take_holder(self, types: Sequence[str]) -> _Holder:
         if self._process == os.getpid():
@@ -274,13 +287,28 @@ class RemoteWorks:
         return self.get(document["id"]) if now is None else _work(now)
 
     def exchange(self, document: Document, asked: Asked, *, lease: float | None = None) -> tuple[bool, Document | None]:
-        """As :meth:`clx.db.works.table.Works.exchange`, in two calls."""
-        taken = self.update([document])[0]
+        """As :meth:`clx.db.works.table.Works.exchange`."""
+        holder = self._take_holder(asked.types)
+        body = {**_wanted(asked), "lease": lease, "worker": holder.worker, "work": document}
+        was_repeated = False
+
+        def call(is_again: bool) -> Any:
+            nonlocal was_repeated
+            was_repeated = is_again
+            known = {"known": sorted({*holder.held, document["id"]})} if is_again else {}
+            return self._one("POST", "/works/exchange", _Exchanged, body={**body, **known})
+
         try:
-            return taken, self.withdraw(asked, lease=lease)
-        except ServerError as error:  # what was taken is; who asks again hears of it
-            log.info("no work could be withdrawn: %s", error)
-            return taken, None
+            answer = self._insist(call)
+        except ClxError:
+            self._forget(holder)
+            raise
+        taken = answer.taken or (was_repeated and self._was_taken(document))
+        self._let_go([document])
+        self._keep(holder, answer.work)
+        with self._lock:
+            self._free.append(holder)
+        return taken, answer.work
 
     def _update(self, body: dict[str, Any]) -> Any:
         part: list[Document] = body["works"]
@@ -295,11 +323,15 @@ class RemoteWorks:
         if was_repeated:  # what was taken before its answer was lost has ended that attempt
             taken = [is_taken or self._was_taken(each) for each, is_taken in zip(part, answer.taken, strict=True)]
             answer = _Taken(taken)
+        self._let_go(part)
+        return answer
+
+    def _let_go(self, documents: Iterable[Document]) -> None:
+        """Know of works that were updated that nobody here holds them any more, unless they run."""
         with self._lock:
-            for each in part:
+            for each in documents:
                 if each.get("status") != "running" and (holder := self._holder_of.pop(str(each.get("id")), None)):
                     holder.held.discard(each["id"])
-        return answer
 
     def _was_taken(self, document: Document) -> bool:
         """Whether an attempt has ended as a document says."""
@@ -400,6 +432,11 @@ class RemoteWorks:
 
 
 _ASKED = ("pipelines", "site", "user", "priority", "event", "tags", "parent")
+
+
+def _wanted(asked: Asked) -> dict[str, Any]:
+    given = ((name, value) for name, value in zip(_ASKED, asked, strict=True) if value not in (None, ()))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given}
 
 
 def _works(page: Any) -> list[Found]:

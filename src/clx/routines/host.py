@@ -22,6 +22,7 @@ import msgspec
 from clx.artifacts.store import ArtifactStore
 from clx.db.calls.models import Recorded
 from clx.db.doorbell import UNWANTED
+from clx.db.durations import counted
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.leases import beat_of
 from clx.db.models import Report
@@ -285,7 +286,7 @@ class Host:
             log.warning("job %s (%s) was given up", job.id, job.type)
             return
         if overran:
-            told = {"type": "Timeout", "message": f"It ran longer than {(job.timeout or 0) / 1000:g} seconds."}
+            told = {"type": "Timeout", "message": f"It ran longer than {counted((job.timeout or 0) / 1000, 'second')}."}
         elif isinstance(error, Exception):
             told = described(error, job.type)
         else:  # CancelledError of nobody but itself, SystemExit

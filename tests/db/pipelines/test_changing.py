@@ -211,6 +211,18 @@ def test_only_what_has_ended_is_removed_and_its_works_stay(queue: Queue) -> None
         queue.pipelines.pause([it])
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "retry", "remove"])
+def test_where_one_is_not_there_nothing_is_changed(queue: Queue, verb: str) -> None:
+    made = queue.pipelines.deploy(config(step("a", 1)))
+    timed = queue.pipelines.deploy(config(step("a", 1), cron="0 6 * * *"))
+    before = queue.pipelines.find(), queue.pipelines.configs()
+    for ids in (["none"], [timed.config, *made.pipelines, "none"]):
+        with pytest.raises(QueueError, match="no pipeline or config none"):
+            getattr(queue.pipelines, verb)(iter(ids))
+    assert (queue.pipelines.find(), queue.pipelines.configs()) == before
+    assert not queue.schedules.list()[0].paused
+
+
 def test_a_config_stands_for_all_its_pipelines(queue: Queue) -> None:
     made = queue.pipelines.deploy(config(step("a", 1)))
     assert queue.pipelines.pause([made.config]) == made.pipelines

@@ -104,6 +104,39 @@ def test_conditions(
     assert queue.works.count(search) == len(expected)
 
 
+LARGE = [1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63), -(2**63) - 1, 10**30, [2**64 + 3, 5]]
+
+
+@pytest.mark.parametrize("number", [*LARGE[:-1], 2**64 + 3])
+def test_a_number_of_any_size_is_found(queue: Queue, number: int) -> None:
+    made = deposit(queue, *(document("a", parameters={"x y": each}) for each in LARGE))
+    wanted = [
+        at for at, each in zip(made, LARGE, strict=True) if number in (each if isinstance(each, list) else [each])
+    ]
+    for operator, value in (("=", number), ("in", [number, "other"])):
+        found = queue.works.find(Search([Condition("parameters.x y", operator, value)])).works  # type: ignore[arg-type]
+        assert [each.document["id"] for each in found] == wanted
+    others = queue.works.find(Search([Condition("parameters.x y", "!=", number)])).works
+    assert len(others) == len(LARGE) - 1
+
+
+@pytest.mark.parametrize("field", ["attempt", "priority", "retries"])
+def test_columns_are_compared_with_a_number_of_any_size(queue: Queue, made: list[str], field: str) -> None:
+    for number in (2**63, 2**64, 10**400):
+        for operator, value, count in (
+            *(("<", number, 4), (">", number, 0), ("=", number, 0), ("!=", number, 4), (">", -number, 4)),
+            *(("in", [number], 0), ("not in", [number], 4)),
+        ):
+            search = Search([Condition(field, operator, value)])  # type: ignore[arg-type]
+            assert queue.works.count(search) == count, (operator, value)
+
+
+def test_parts_of_documents_are_compared_with_a_number_of_any_size(queue: Queue, made: list[str]) -> None:
+    for number in (2**63, 2**64, 10**400):
+        assert queue.works.count(Search([Condition("parameters.a", "<", number)])) == 3
+        assert queue.works.count(Search([Condition("parameters.a", ">=", number)])) == 0
+
+
 @pytest.mark.parametrize(
     ("field", "operator", "value", "expected"),
     [

@@ -98,7 +98,7 @@ def serving(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 @contextmanager
-def shown(started: tuple[Path, str], folder: Path) -> Iterator[Site]:
+def shown(started: tuple[Path | str, str], folder: Path) -> Iterator[Site]:
     """The site in a browser that reaches this machine, and nothing else; the table holds what :func:`fill` puts in."""
     rule = "--host-resolver-rules=MAP * ~NOTFOUND"
     flags = tuple(f"{each} , EXCLUDE 127.0.0.1" if each == rule else each for each in browser_module._FLAGS)

@@ -11,6 +11,7 @@ from tests.server.conftest import Served
 
 from clx.db.jobs import Queue
 from clx.db.works.withdrawing import Asked
+from clx.server.views.bulk import in_slices
 
 BROWSER = {"accept": "text/html"}
 ROW = re.compile(r'<tr id="work-(\d+)"')
@@ -167,3 +168,34 @@ def test_changes_are_for_those_who_may(served: Served, ids: list[str]) -> None:
     ]  # fmt: skip
     for body in odd:
         assert served.post("/works/bulk", body).status_code == 422, body
+
+
+def test_a_slow_database_is_not_held_longer_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("clx.server.views.bulk.time.monotonic", lambda: clock[0])
+    rows = list(range(1000))
+
+    def told(each: float) -> tuple[list[int], Any]:
+        """How many are changed at once where each takes so long, and how long one call of the page takes."""
+        clock[0] = 0.0
+        widths: list[int] = []
+
+        def look(before: int | None, width: int) -> tuple[list[int], int | None]:
+            begin = before or 0
+            widths.append(width)
+            return rows[begin : begin + width], begin + width if begin + width < len(rows) else None
+
+        def change(ids: list[int]) -> int:
+            clock[0] += each * len(ids)
+            return len(ids)
+
+        assert in_slices(None, look, change).changed == min(sum(widths), len(rows))
+        return widths, clock[0]
+
+    assert told(0.0001) == ([20, 200, 200, 200, 200, 200], pytest.approx(0.1))
+    widths, seconds = told(0.005)
+    assert max(widths) <= 200
+    assert seconds == pytest.approx(0.5, abs=0.11)
+    widths, seconds = told(0.02)
+    assert widths[0] == 20
+    assert seconds == pytest.approx(0.5, abs=0.11)

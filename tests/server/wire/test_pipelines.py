@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -166,3 +167,27 @@ def test_who_may_only_read_changes_nothing(serve: Callable[..., Served]) -> None
     served = serve(Place())
     assert served.post(f"{V2}/configs", FILE, role="read").status_code == 403
     assert served.get(f"{V2}/configs", headers={"x-access-token": served.secrets["read"]}, role=None).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [
+        ({"name": "a", "stage": "one", "work": {}}, "pipeline.steps[a].stage: stage cannot be"),
+        ({"name": "a", "stage": 1, "work": {"paramters": {}}}, "pipeline.steps[a].work: A work has no field"),
+        ({"name": "a", "stage": 1}, 'pipeline.steps[a]: a step has no "work"'),
+        ({"name": "a", "stage": 1, "work": {"event": "${{ matrix.x }}"}}, "pipeline.steps[a].work.event: "),
+        ({"name": "a", "stage": 1, "work": {"priority": 9}}, "pipeline.steps[a].work.priority: The priority"),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_keys_as_nobody_has_seen_the_lines(
+    served: Served, step: dict[str, Any], where: str
+) -> None:
+    answer = served.post(f"{V2}/configs", {**FILE, "pipeline": {"steps": [step]}}, role="work")
+    told = answer.json()["message"]
+    assert answer.status_code == 400
+    assert told.startswith(where), told
+    twice = {"name": "a", "stage": 1, "work": {}}
+    answer = served.post(f"{V2}/configs", {**FILE, "pipeline": {"steps": [step, twice, {"zzz": 1}]}}, role="work")
+    told = answer.json()["message"]
+    assert "pipeline.steps[2]" in told
+    assert not re.search(r":\d+:\d+|in line \d", told), told

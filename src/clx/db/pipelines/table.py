@@ -73,9 +73,18 @@ class Pipelines:
 
         return self._write("deploy_pipelines", body)
 
+    def _named(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The pipelines that some ids stand for, and these ids: before anything is changed all are known to be some.
+
+        Raises:
+            QueueError: an id is none of a pipeline or a config.
+        """
+        named = _texts(ids)
+        return self.expand(named), named
+
     def _times(self, ids: Iterable[str], body: Callable[[str], object]) -> list[str]:
         """Do something to the schedules of configs among *ids*; returns these configs."""
-        found = [each for each in _texts(ids) if self.database.read(schedules.GET, (name_of(each),))]
+        found = [each for each in ids if self.database.read(schedules.GET, (name_of(each),))]
         for each in found:
             body(name_of(each))
         return found
@@ -94,27 +103,26 @@ class Pipelines:
 
         Configs with a schedule make no pipelines meanwhile.
         """
-        paused = self._times(ids, self._queue.schedules.pause)
+        wanted, named = self._named(ids)
+        paused = self._times(named, self._queue.schedules.pause)
         return paused + [
-            each
-            for each in self.expand(ids)
-            if self._write("pause_pipeline", partial(changing.pause, pipeline_id=each))
+            each for each in wanted if self._write("pause_pipeline", partial(changing.pause, pipeline_id=each))
         ]
 
     def resume(self, ids: Iterable[str]) -> list[str]:
         """Let paused ones go on; returns those that do."""
-        resumed = self._times(ids, self._queue.schedules.resume)
+        wanted, named = self._named(ids)
+        resumed = self._times(named, self._queue.schedules.resume)
         return resumed + [
-            each
-            for each in self.expand(ids)
-            if self._write("resume_pipeline", partial(changing.resume, pipeline_id=each))
+            each for each in wanted if self._write("resume_pipeline", partial(changing.resume, pipeline_id=each))
         ]
 
     def stop(self, ids: Iterable[str]) -> list[str]:
         """Cancel them with their works; returns those that were live. Schedules of configs are paused."""
-        paused = self._times(ids, self._queue.schedules.pause)
+        wanted, named = self._named(ids)
+        paused = self._times(named, self._queue.schedules.pause)
         return paused + [
-            each for each in self.expand(ids) if self._write("stop_pipeline", partial(changing.stop, pipeline_id=each))
+            each for each in wanted if self._write("stop_pipeline", partial(changing.stop, pipeline_id=each))
         ]
 
     def retry(self, ids: Iterable[str]) -> list[str]:
@@ -126,9 +134,14 @@ class Pipelines:
         ]
 
     def remove(self, ids: Iterable[str]) -> list[str]:
-        """Remove those that have ended, configs with all their pipelines; returns what was. Their works stay."""
+        """Remove those that have ended, configs with all their pipelines; returns what was. Their works stay.
+
+        Raises:
+            QueueError: an id is none of a pipeline or a config; nothing was removed.
+        """
+        _, named = self._named(ids)
         removed = []
-        for each in _texts(ids):
+        for each in named:
             if self._is_config(each):
                 inside = self._of_config(each)
                 if self._write("remove_pipelines", partial(changing.remove_config, config_id=each, pipelines=inside)):

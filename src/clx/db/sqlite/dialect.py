@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from clx.db.dialect import Dialect
 from clx.db.models import encode
 from clx.db.transaction import Transaction
 from clx.errors import QueueError
+
+_LARGE = 2**63
+"""Numbers from it on are no whole numbers to SQLite."""
 
 
 class SqliteDialect(Dialect):
@@ -34,8 +38,19 @@ class SqliteDialect(Dialect):
             raise QueueError("A field with a quotation mark in its name cannot be searched.", "Search for its words.")
         return "$" + "".join(f'."{step}"' for step in steps)
 
+    def number(self, value: Any) -> Any:
+        """A float of a number that is too large: such a one is read as that in a document, too."""
+        if not _is_large(value):
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+
     def json_value(self, value: Any) -> Any:
-        """Plain values as they are."""
+        """Plain values as they are; a number that no column holds as the document writes it, twice."""
+        if _is_large(value):
+            return f"[{value},{value}]"
         return encode(value) if isinstance(value, list | tuple | dict) else value
 
     def json_exists(self, document: str, path: str) -> str:
@@ -54,6 +69,9 @@ class SqliteDialect(Dialect):
             return f"(CASE WHEN json_valid({document}) THEN {is_so} ELSE 0 END)"
         if isinstance(value, bool):
             return self._part(document, path, f"part.type = '{str(value).lower()}'")
+        if _is_large(value):  # read as a float it would be others, too
+            told = f"json_extract({document}, part.fullkey, part.fullkey)"  # of several paths: as they are written
+            return self._part(document, path, f"part.type = 'integer' AND {told} = :{name}")
         kinds = "'text'" if isinstance(value, str) else "'integer', 'real'"
         return self._part(document, path, f"part.type IN ({kinds}) AND part.value = :{name}")
 
@@ -66,6 +84,10 @@ class SqliteDialect(Dialect):
         rows = f"SELECT 1 FROM json_each({document}, :{path}) AS part WHERE {condition}"
         is_so = f"json_type({document}, :{path}) <> 'object' AND EXISTS ({rows})"
         return f"(CASE WHEN json_valid({document}) THEN coalesce({is_so}, 0) ELSE 0 END)"
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and not -_LARGE < value < _LARGE
 
 
 DIALECT = SqliteDialect()

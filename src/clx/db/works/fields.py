@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from clx.db.models import as_told
 from clx.db.validation import is_text
 from clx.errors import QueueError, UsageError
-from clx.settings.problems import did_you_mean, shortened
+from clx.settings.problems import closest, did_you_mean, shortened
 
 LONGEST_TIMEOUT = 259_200
 """Seconds: three days."""
@@ -222,16 +222,31 @@ ALIASES = {"tag": "tags", "events": "event", "groups": "group"}
 """What some fields are called as well."""
 
 
-def known(name: str) -> str:
+OWN = frozenset(name for name, field in _FIELDS.items() if field.own)
+"""Fields that only CLX sets."""
+
+
+def known(name: str, refused: Collection[str] = OWN) -> str:
     """The name of a field, whichever of its names was given.
+
+    Args:
+        refused: fields that are not taken there either: nobody is led to one of them.
 
     Raises:
         UsageError: there is none of that name.
     """
     found = ALIASES.get(name, name)
     if found not in FIELDS:
-        raise UsageError(f"A work has no field {shortened(name)}.", did_you_mean(name, [*FIELDS, *ALIASES]))
+        raise UsageError(f"A work has no field {shortened(name)}.", _advice(name, refused))
     return found
+
+
+def _advice(name: str, refused: Collection[str]) -> str:
+    every = [*FIELDS, *ALIASES]
+    near = closest(name, every)
+    if near is not None and ALIASES.get(near, near) in refused:
+        return "Leave it out: what it is near to is not said by hand."
+    return did_you_mean(name, [each for each in every if ALIASES.get(each, each) not in refused])
 
 
 def checked(name: str, value: Any) -> Any:

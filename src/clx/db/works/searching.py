@@ -231,7 +231,7 @@ class Statement:
             values = [told(each) for each in _listed(asked)]
             is_number = column in {"w.attempt", "w.retries", "j.priority", "w.creation", "w.start", "w.stop"}
             kinds = int if is_number else str
-            name = self._name(encode([each for each in values if isinstance(each, kinds)]))
+            name = self._name(encode([each for each in values if isinstance(each, kinds) and not _is_beyond(each)]))
             listed = self._dialect.ids(name) if is_number else self._dialect.texts(name)
             found = f"{column} IN ({listed})"
             return found if operator == "in" else f"({column} IS NULL OR NOT {found})"
@@ -243,6 +243,8 @@ class Statement:
         is_number = column not in {"w.id", "w.pipeline", "w.site", "w.owner", "w.status"}
         if is_number is isinstance(value, str):
             return "1 = 1" if operator == "!=" else "1 = 0"
+        if _is_beyond(told_value):
+            return _beyond(column, operator, is_above=told_value > 0)
         name = self._name(told_value)
         if operator == "!=":
             return f"({column} IS NULL OR {column} <> :{name})"
@@ -298,7 +300,9 @@ class Statement:
         if operator in _COMPARED:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise _no(asked)
-            return document.json_compares(text, path, operator, self._name(value), is_text=isinstance(value, str))
+            return document.json_compares(
+                text, path, operator, self._name(document.number(value)), is_text=isinstance(value, str)
+            )
         values = _listed(asked) if operator in {"in", "not in"} else [value]
         said = [each for each in values if not isinstance(each, str) or is_text(each)]
         found = [document.json_holds(text, path, *self._json(each)) for each in said]
@@ -317,6 +321,19 @@ class Statement:
         like = f"{self._dialect.like} :{self._name(f'%{escaped}%')} ESCAPE '!'"
         name = self._name(word)
         return f"(w.document {like} OR w.id = :{name} OR j.error {like})"
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether no column holds it."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _beyond(column: str, operator: str, *, is_above: bool) -> str:
+    """The comparison of a column with a number that no column holds."""
+    if operator == "!=":
+        return "1 = 1"
+    is_so = _sign(operator) in (("<", "<=") if is_above else (">", ">="))
+    return f"{column} IS NOT NULL" if is_so else "1 = 0"
 
 
 def _sign(operator: str) -> str:

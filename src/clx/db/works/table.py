@@ -273,12 +273,13 @@ class Works:
         return told.get(document["id"]) or self.get(document["id"])
 
     def exchange(
-        self, document: Document, asked: Asked, *, worker: int | None = None, lease: Seconds | None = None
-    ) -> tuple[bool, Document | None]:
+        self, document: Document, asked: Asked, *,
+        worker: int | None = None, lease: Seconds | None = None, was_json: bool = False,
+    ) -> tuple[bool, Document | None]:  # fmt: skip
         """Update a work and withdraw the next one that fits, in one transaction.
 
         Args:
-            document: as of :meth:`update`.
+            document, was_json: as of :meth:`update`.
             asked, worker, lease: as of :meth:`withdraw`.
 
         Returns:
@@ -290,9 +291,9 @@ class Works:
         length = None if lease is None else _lease(lease)
         queue = self._queue
         if queue.is_rescue_due or not queue.may_claim(asked.types):
-            return self.update([document])[0], None
+            return self.update([document], was_json=was_json)[0], None
         me = queue.worker_for(asked.types) if worker is None else worker
-        todo = changes([document])
+        todo = changes([document], was_json=was_json)
         self.database.find_marks("", asked.types)
 
         def body(tx: Transaction) -> tuple[bool, tuple[Found, int] | None]:
@@ -302,7 +303,7 @@ class Works:
         try:
             taken, found = self._write("exchange_works", body)
         except LostWorkerError:
-            return self.update([document])[0], None
+            return self.update([document], was_json=was_json)[0], None
         return taken, None if found is None else {**found[0].document, "run": found[1]}
 
     def delete(self, ids: Iterable[str], *, store: Store | None = None) -> list[str]:

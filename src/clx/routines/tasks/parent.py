@@ -22,6 +22,7 @@ from clx.db.backoff import backoff
 from clx.db.claimed_jobs import ClaimedJobs
 from clx.db.consumer import Consumer
 from clx.db.doorbell import UNWANTED, Bell
+from clx.db.durations import counted
 from clx.db.jobs import Failure, Job, Queue, Success
 from clx.db.models import Report
 from clx.db.workers import WorkerTable, register_this_process
@@ -236,8 +237,8 @@ def _error(job: Job, outcome: Outcome, jobs: JobsSettings) -> tuple[dict[str, An
         case "timeout":
             limit = time_limit(job, jobs)
             step = "Give its task a longer timeout, or let it do less."
-            return found | {"type": "Timeout", "message": f"It ran longer than {limit:g} seconds and was killed.",
-                            "next_step": step}, False  # fmt: skip
+            fact = f"It ran longer than {counted(limit, 'second')} and was killed."
+            return found | {"type": "Timeout", "message": fact, "next_step": step}, False
         case "died":
             step = _AGAIN.format(id=job.id)
             said = f"Its process {'was ' if outcome.value.startswith('killed') else ''}{outcome.value}."

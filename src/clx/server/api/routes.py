@@ -155,7 +155,8 @@ class Endpoint:
         """One request."""
         operation, role, id_ = self.operation, request.user.role, request.path_params.get("id", 1)
         if not may(role, operation.role):
-            raise Refusal(403, f"The role {role} may not do this: {operation.name}.", f"It needs {operation.role}.")
+            needed = f"It needs the role {operation.role}."
+            raise Refusal(403, f"The role {role} may not do this: {operation.name}.", needed)
         if not 1 <= id_ <= MOST:
             raise Refusal(404, "There is nothing at this address.", "Ids begin with 1.")
         query = _query(operation, request.scope["query_string"])

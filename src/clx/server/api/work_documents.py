@@ -49,8 +49,8 @@ class WorksUpdated(WorksToBe, frozen=True):
     read: bool = False
 
 
-class WorkWanted(Request, frozen=True):
-    """What a withdrawal asks for; of several values one must fit.
+class WorkSought(Request, frozen=True):
+    """What a work is to be; of several values one must fit.
 
     ``worker``: who holds it then, as POST /workers has registered it. ``known``: what that worker knows that it holds,
     where the answer of a withdrawal was lost: the one that it does not know of is given once more.
@@ -64,7 +64,6 @@ class WorkWanted(Request, frozen=True):
     event: Annotated[list[int], Few] = msgspec.field(default_factory=list)
     tags: Annotated[list[Text], Few] = msgspec.field(default_factory=list)
     parent: Annotated[list[Text], Few] = msgspec.field(default_factory=list)
-    wait: Seconds = 0
     lease: Lease | None = None
     known: Annotated[list[WorkId], Meta(max_length=MOST_AT_ONCE)] | None = None
 
@@ -74,6 +73,18 @@ class WorkWanted(Request, frozen=True):
             tuple(self.pipelines), self.site, self.user, self.priority, tuple(self.event), tuple(self.tags),
             tuple(self.parent),
         )  # fmt: skip
+
+
+class WorkWanted(WorkSought, frozen=True):
+    """What a withdrawal asks for, and how many seconds it waits for that."""
+
+    wait: Seconds = 0
+
+
+class WorkExchange(WorkSought, frozen=True, kw_only=True):
+    """A work as it is to be, and what the next one is to be, which is withdrawn with that."""
+
+    work: dict[str, Any]
 
 
 class WorkIds(Request, frozen=True):
@@ -202,6 +213,13 @@ class WorksMade(msgspec.Struct, frozen=True):
 class WorkTaken(msgspec.Struct, frozen=True):
     """The work that is the worker's now, with its ``run``; null where none waits that fits."""
 
+    work: dict[str, Any] | None
+
+
+class WorkExchanged(msgspec.Struct, frozen=True):
+    """Whether the work was taken, and the next one; null where none waits that fits, or a withdrawal is to look."""
+
+    taken: bool
     work: dict[str, Any] | None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from clx.db.works.models import Found
+from clx.db.works.models import Document, Found
 from clx.db.works.table import Works
 from clx.errors import DatabaseBusyError
 from clx.server.api import work_documents as doc
@@ -49,16 +49,32 @@ def _update(call: Call) -> doc.WorksTaken:
 def _withdraw(call: Call) -> doc.WorkTaken:
     asked: doc.WorkWanted = call.body
     works = _works(call)
-    if asked.known is not None:
-        known = set(asked.known)
-        lost = [each for each in works.held(asked.worker) if each["id"] not in known]
-        if lost:
-            return doc.WorkTaken(lost[0])
+    lost = _lost(works, asked)
+    if lost is not None:
+        return doc.WorkTaken(lost)
     return doc.WorkTaken(works.withdraw(asked.asked(), worker=asked.worker, lease=asked.lease))
 
 
+def _lost(works: Works, asked: doc.WorkSought) -> Document | None:
+    """What its worker has withdrawn, and does not know of."""
+    if asked.known is None:
+        return None
+    known = set(asked.known)
+    return next((each for each in works.held(asked.worker) if each["id"] not in known), None)
+
+
+def _exchange(call: Call) -> doc.WorkExchanged:
+    asked: doc.WorkExchange = call.body
+    works = _works(call)
+    lost = _lost(works, asked)
+    if lost is not None:
+        return doc.WorkExchanged(works.update([asked.work], was_json=True)[0], lost)
+    given, wanted = asked.work, asked.asked()
+    return doc.WorkExchanged(*works.exchange(given, wanted, worker=asked.worker, lease=asked.lease, was_json=True))
+
+
 def _attended(call: Call) -> Attended:
-    asked: doc.WorkWanted = call.body
+    asked: doc.WorkSought = call.body
     wanted = asked.asked()
 
     def give_back(answer: Any) -> None:
@@ -70,7 +86,8 @@ def _attended(call: Call) -> Attended:
 
     # with conditions it may have to read a long queue; what an answer that was lost had is looked up
     is_short = wanted.is_plain and asked.known is None
-    return Attended(asked.wait, tuple(wanted.types), wanted, is_in_vain, give_back, is_short)
+    seconds = asked.wait if isinstance(asked, doc.WorkWanted) else 0.0
+    return Attended(seconds, tuple(wanted.types), wanted, is_in_vain, give_back, is_short)
 
 
 def _renew(call: Call) -> Done:
@@ -111,6 +128,10 @@ WORKS = (
     Operation(
         "update_works", "POST", "/works/update", "work", "Store works as they are now, and do what their status says.",
         _update, doc.WorksTaken, body=doc.WorksUpdated, writes=True, is_short=True, errors=(409,),
+    ),
+    Operation(
+        "exchange_work", "POST", "/works/exchange", "work", "Store a work as it is now, and take the next one.",
+        _exchange, doc.WorkExchanged, body=doc.WorkExchange, writes=True, errors=(409,), attended=_attended,
     ),
     Operation(
         "renew_work", "POST", "/works/renew", "work", "Have the time of a running work begin anew.", _renew, Done,

@@ -25,7 +25,10 @@ from clx.server.views.sections import Parts
 _AT_A_TIME = 0.5
 """Seconds for which one call changes rows: others that write wait meanwhile."""
 SLICE = 200
-"""Rows that are looked up and changed together."""
+"""Rows that are looked up and changed together at most."""
+_FIRST = 20
+"""Rows at first: how many more are changed in time shows in these."""
+_FEWEST = 5
 _MAY = {"cancel": {"queued", "running"}, "retry": {"failed", "cancelled"}}
 """What is done → the states of jobs that it can be done to."""
 C = TypeVar("C", bound=msgspec.Struct)
@@ -79,23 +82,27 @@ class Bulk(Generic[C]):
         return JSON(await self._threads.write(partial(self._body, self._queue, change)))
 
 
-def in_slices(before: P, look: Callable[[P], tuple[list[int], P]], change: Callable[[list[int]], int]) -> Changed:
-    """Change as many as half a second allows.
+def in_slices(before: P, look: Callable[[P, int], tuple[list[int], P]], change: Callable[[list[int]], int]) -> Changed:
+    """Change as many as half a second allows, as quickly as this database does it.
 
     Args:
         before: where to begin; None: at the newest.
-        look: the ids of the next ones from there, and where those after them begin.
+        look: the ids of so many from there, and where those after them begin.
         change: changes them, and says how many.
     """
-    ends_at = time.monotonic() + _AT_A_TIME
-    changed, left = 0, 0
+    begun = time.monotonic()
+    ends_at = begun + _AT_A_TIME
+    changed, left, width = 0, 0, _FIRST
     while True:
-        ids, before = look(before)
+        ids, before = look(before, width)
         done = change(ids) if ids else 0
         changed += done
         left += len(ids) - done
-        if before is None or time.monotonic() > ends_at:
+        now = time.monotonic()
+        if before is None or now > ends_at:
             return Changed(changed, left, before)
+        width = max(_FEWEST, min(SLICE, int(width * (ends_at - now) / max(now - begun, 1e-4))))
+        begun = now
 
 
 def cancelled(queue: Queue, ids: list[int]) -> int:
@@ -112,8 +119,8 @@ def change_some(queue: Queue, change: Change) -> Changed:
     asked = {name: value for name, value in structs.asdict(change).items() if name not in ("action", "state", "before")}
     wanted = Filter(**asked, states=tuple(sorted(states)))
 
-    def look(before: int | None) -> tuple[list[int], int | None]:
-        page = browse(queue.database, wanted, before=before, limit=SLICE)
+    def look(before: int | None, width: int) -> tuple[list[int], int | None]:
+        page = browse(queue.database, wanted, before=before, limit=width)
         return [job.id for job in page.jobs], page.before
 
     return in_slices(change.before, look, partial(_change, queue, change.action))

@@ -14,7 +14,7 @@ from clx.db.works.browsing import Filter, browse, work_ids
 from clx.db.works.models import ENDED, STATUSES
 from clx.server.answers import Refusal
 from clx.server.api.documents import Id
-from clx.server.views.bulk import SLICE, Changed, Text, cancelled, in_slices
+from clx.server.views.bulk import Changed, Text, cancelled, in_slices
 from clx.server.views.sections import Asked
 
 LIVE = ("queued", "running")
@@ -113,8 +113,8 @@ def change_some(queue: Queue, change: Change) -> Changed:
     asked = {name: value for name, value in structs.asdict(change).items() if name not in aside}
     wanted = Filter(**asked, statuses=statuses)
 
-    def look(after: str | None) -> tuple[list[int], str | None]:
-        page = browse(queue.database, wanted, after=after, limit=SLICE)
+    def look(after: str | None, width: int) -> tuple[list[int], str | None]:
+        page = browse(queue.database, wanted, after=after, limit=width)
         return [work.job_id for work in page.works], page.after
 
     return in_slices(change.before, look, partial(_change, queue, change.action))

@@ -6,7 +6,9 @@ clients may send along with a deployment is a private key: it is left out before
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +16,15 @@ import msgspec
 
 from clx.db.pipelines.table import Deployed, Pipelines
 from clx.errors import ClxError, QueueError, UsageError
+from clx.pipelines.problems import PipelineProblems
 from clx.server.answers import Refusal
 from clx.server.wire.exchange import Answer, Asked, Call
 from clx.server.wire.mongo import Projection
 
 _SECRET = "canfar_cert"  # noqa: S105  (the name of one)
+_SOURCE = "pipeline"
+_PLACE = re.compile(rf"\b{_SOURCE}:(\d+):(\d+)(?=:)")
+_LINE = re.compile(r",? \(?(?:first )?in line \d+\)?")
 _MOST = 10_000
 """Documents that one look gives at most."""
 Document = dict[str, Any]
@@ -86,7 +92,27 @@ def _deployed(asked: Asked) -> Deployed:
         raise Refusal(400, "What is deployed is a mapping.", "Send the YAML of a pipeline as JSON.")
     given = {name: value for name, value in asked.body.items() if name != _SECRET}
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
-    return _pipelines(asked).deploy(planned(read(text, source="pipeline"), user="unknown"))
+    try:
+        config = read(text, source=_SOURCE)
+    except PipelineProblems as error:
+        raise _by_paths(error, text) from None
+    return _pipelines(asked).deploy(planned(config, user="unknown"))
+
+
+def _by_paths(error: PipelineProblems, text: str) -> UsageError:
+    """What is wrong told by the keys that lead to it: lines are those of *text*, which nobody has written."""
+    from clx.pipelines.paths import paths_in
+
+    try:
+        paths = paths_in(text)
+    except PipelineProblems:  # it could not even be taken apart
+        paths = {}
+
+    def told(found: re.Match[str]) -> str:
+        at = int(found[1]), int(found[2])
+        return paths.get(max((each for each in paths if each <= at), default=at), "the pipeline")
+
+    return UsageError(*(_LINE.sub("", _PLACE.sub(told, each)) for each in (error.fact, error.next_step)))
 
 
 def _deploy(asked: Asked) -> Answer:
@@ -154,8 +180,9 @@ def _cancel(asked: Asked) -> Answer:
 
 def _remove(asked: Asked) -> Answer:
     config = _one(asked)
-    if _pipelines(asked).remove([config]):
-        return Answer(204, None)
+    with suppress(QueueError):  # there is none of that id
+        if _pipelines(asked).remove([config]):
+            return Answer(204, None)
     raise Refusal(409, f"There is no config {config[:40]} that has ended.", "Stop it first.")
 
 

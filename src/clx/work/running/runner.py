@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
+from clx.db.durations import counted
 from clx.db.works.models import SAID
 from clx.db.works.withdrawing import Asked
 from clx.errors import PASSING, AccessError, ClxError, ServerError, WorkerStartupError
@@ -390,7 +391,7 @@ def _error(outcome: Outcome, limit: float) -> dict[str, Any]:
         case "timeout":
             return {
                 "type": "Timeout",
-                "message": f"It ran longer than {limit:g} seconds and was killed.",
+                "message": f"It ran longer than {counted(limit, 'second')} and was killed.",
                 "next_step": "Give it a longer timeout, or let it do less.",
             }
     return {"type": "WorkerDied", "message": f"Its process {outcome.value}.", "next_step": "See its output."}

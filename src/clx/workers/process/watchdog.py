@@ -20,6 +20,7 @@ import psutil
 
 from clx.db.batches import BatchTable
 from clx.db.doorbell import UNWANTED, Bell
+from clx.db.durations import counted
 from clx.db.jobs import Job, Queue
 from clx.db.leases import can_explain
 from clx.db.schedules.sweep import Sweep
@@ -205,7 +206,7 @@ class Watchdog(threading.Thread):
             return
         error = {
             "type": "Timeout",
-            "message": f"The job was killed: it ran longer than {time_limit(job, self._jobs):g} seconds.",
+            "message": f"The job was killed: it ran longer than {counted(time_limit(job, self._jobs), 'second')}.",
             "next_step": "Raise jobs.timeout, or make the source do less.",
         }
         with contextlib.suppress(LostRunError, DatabaseError):  # unreported, its lease tells

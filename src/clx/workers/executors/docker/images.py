@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clx import __version__
+from clx.db.durations import counted
 from clx.errors import EngineError
 from clx.settings.schema import ROUTINE_WORKERS, ROUTINES_IN, DockerSettings
 from clx.workers.executors.docker.engine import ANSWER_LIMIT, connect, engine_errors, look_up
@@ -142,7 +143,7 @@ def _pull(type_: str, name: str, limit: float) -> None:
     thread.join(limit)
     if thread.is_alive():
         raise EngineError(
-            f"The image {name} for {type_} workers was not pulled within {limit:g} seconds.",
+            f"The image {name} for {type_} workers was not pulled within {counted(limit, 'second')}.",
             f"Type: docker pull {name} (or raise docker.pull_timeout, or: clx docker build {type_})",
         )
     if failure:
