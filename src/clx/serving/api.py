@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any
 
 from clx import __version__
-from clx.db.serving.models import NAME, VERSION
+from clx.db.serving.models import NAME, NAMES, VERSION
 from clx.exposition import MEDIA
 from clx.serving.aside import Aside, is_large, is_much
 from clx.serving.catalogue import Catalogue
@@ -179,8 +179,7 @@ class Api:
                 if not is_gone:
                     leave = self._run(served, asked, request.arrived, reply)
             except Refusal as refusal:
-                served.numbers.answered_without(refusal.code)
-                reply(Answer.to(refusal))
+                _refuse(served, refusal, reply)
 
         def withdraw() -> None:
             nonlocal is_gone
@@ -194,7 +193,7 @@ class Api:
     def _run(self, served: Served, asked: Inference, arrived: int, reply: Reply) -> Withdraw | None:
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
-                refuse(found)
+                _refuse(served, found, reply)
             elif is_much(asked, found):
                 found = [replace(each, data=bytes(each.data)) for each in found]  # it lives no longer than this call
                 self._tasks.begin(self._write_much(served, asked, found, reply))
@@ -202,11 +201,7 @@ class Api:
                 try:
                     reply(_answer(*answer(asked, served.name, served.version, found)))
                 except Refusal as refusal:
-                    refuse(refusal)
-
-        def refuse(refusal: Refusal) -> None:
-            served.numbers.answered_without(refusal.code)
-            reply(Answer.to(refusal))
+                    _refuse(served, refusal, reply)
 
         if served.state != "ready" and self._cold.holds(served):
             return self._cold.ask(served, asked, arrived, result)
@@ -216,8 +211,7 @@ class Api:
         try:
             reply(_answer(*await self._aside.write(asked, served.name, served.version, found)))
         except Refusal as refusal:
-            served.numbers.answered_without(refusal.code)
-            reply(Answer.to(refusal))
+            _refuse(served, refusal, reply)
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -258,7 +252,7 @@ class Api:
         """Load, unload, upload: ``POST …/models/M/load``, ``POST …/models/M/unload``, ``PUT …/models/M/versions/V``."""
         name, rest = parts[4], parts[5:]
         if not NAME.fullmatch(name):
-            raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
+            raise Refusal("malformed", f"the name of a model is made of {NAMES}")
         if rest == ["load"]:
             _require(request, "POST")
             self._later(self._load(name, request.body), reply)
@@ -323,6 +317,12 @@ class Api:
                 raise
 
         self._tasks.begin(do())
+
+
+def _refuse(served: Served, refusal: Refusal, reply: Reply) -> None:
+    """Answer an inference without a result; it is counted."""
+    served.numbers.answered_without(refusal.code)
+    reply(Answer.to(refusal))
 
 
 def _answer(size: int | None, body: Sequence[bytes | memoryview]) -> Answer:

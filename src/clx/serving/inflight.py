@@ -146,7 +146,8 @@ class InFlight:
             return None
         if ticket.deadline:
             self._watch()
-        self.pump(found)
+        if found not in self._batch_of:
+            self.pump(found)
         return partial(self._withdraw, ticket)
 
     def _withdraw(self, ticket: _Pending) -> None:
@@ -256,8 +257,7 @@ def tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
         else:
             numbers.success.add(took)
             numbers.latest.append(took)
-        if ticket.log is not None:
-            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
+        _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
         result(what)
 
 

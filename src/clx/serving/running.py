@@ -10,7 +10,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -37,6 +36,7 @@ from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.roster import Roster
 from clx.serving.shelf import TableShelf
+from clx.serving.spawning import How, Spawned, spawn
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
 from clx.serving.telling import Telling
@@ -69,6 +69,7 @@ class Access(NamedTuple):
 
 
 _OPEN = Access()
+_REAL = How()
 
 
 class Server:
@@ -76,14 +77,13 @@ class Server:
 
     Args:
         shelf: where models lie.
-        workers: how many processes of this machine hold them.
+        workers: those of this machine that have begun.
         remote: where workers of other machines wait.
         token: what those know.
-        modules: of which workers of this machine may have models that are code.
+        how: how others of this machine are begun.
         tell: is given a line about who comes and goes of them.
         phases: whether models are loaded first, and requests taken then.
         memory: bytes that models may take in each worker; 0: any number.
-        path: directories in which workers look for those modules last.
         access: who may ask.
         hang: seconds that a model may take while somebody waits for it.
         growth: bytes that a worker of this machine may grow by beyond what its models took.
@@ -93,15 +93,14 @@ class Server:
     def __init__(
         self,
         shelf: TableShelf,
-        workers: int = 1,
+        workers: Sequence[Spawned] = (),
         remote: Sequence[Address] = (),
         token: bytes = b"",
-        modules: Sequence[str] = (),
+        how: How = _REAL,
         tell: Callable[[str], None] = lambda _line: None,
         *,
         phases: bool = False,
         memory: int = 0,
-        path: Sequence[str] = (),
         access: Access = _OPEN,
         hang: float = 30.0,
         growth: int = 1 << 30,
@@ -115,17 +114,17 @@ class Server:
         self._book = None if access.tokens is None else Book()
         self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
         self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
-        self._modules = modules
-        self._path = path
+        self._how = how
+        self._spawned = workers
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._growth: defaultdict[int, Growth] = defaultdict(lambda: Growth(growth))
         self._ran: dict[str, int] = {}  # how often each model had run at the last look
         self._retired: set[int] = set()
-        self._numbers = count(workers + len(remote))
-        self._count = workers
-        self._remote = {workers + place: address for place, address in enumerate(remote)}
+        first = sum(len(each.links) for each in workers)
+        self._numbers = count(first + len(remote))
+        self._remote = {first + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
         self._tasks = Tasks()
@@ -155,8 +154,9 @@ class Server:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        for executor in range(self._count):
-            await self._start(executor)
+        numbers = count()
+        for spawned in self._spawned:
+            await self._link(spawned, [next(numbers) for _ in spawned.links])
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
             self._tasks.begin(self._join(executor))
@@ -227,20 +227,14 @@ class Server:
     # -- workers --------------------------------------------------------------------------------------
 
     async def _start(self, executor: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [
-                sys.executable,
-                "-P",
-                "-m",
-                "clx.serving.worker",
-                str(theirs.fileno()),
-                *(f"--module={each}" for each in self._modules),
-                *(f"--path={each}" for each in self._path),
-            ]
-            started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-        self._workers[executor] = started
-        await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
+        await self._link(spawn(self._how), [executor])
+
+    async def _link(self, spawned: Spawned, executors: Sequence[int]) -> None:
+        """Have workers that have begun, under these numbers."""
+        for executor, link in zip(executors, spawned.links, strict=True):
+            self._workers[executor] = spawned.process
+            made = partial(self._controller.link, executor)
+            await asyncio.get_running_loop().create_connection(made, sock=link)
 
     def _lost(self, executor: int) -> None:
         started = self._workers.pop(executor, None)
@@ -295,6 +289,8 @@ class Server:
 
     def _look_at_memory(self) -> None:
         """Have workers that have grown too much replaced."""
+        if self._how.simulated is not None:  # all of them are one process, whose models take nothing
+            return
         now = {each.name: each.numbers.runs for each in self._catalogue}
         ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
         self._ran = now

@@ -162,9 +162,13 @@ def _packed(datatype: Datatype, data: Sequence[Any]) -> bytes:
         return bytes(map(int, data))
     if datatype.kind == "bytes":
         return packed_texts(each.encode() for each in data)
-    if not datatype.code:
-        return struct.pack(f"<{len(data)}e", *data)
-    packed = array(datatype.code, data)
+    code = datatype.code or "e"
+    try:
+        return struct.pack(f"<{len(data)}{code}", *data)  # twice as fast as an array, and more with many
+    except OverflowError:
+        if code != "f":
+            raise
+    packed = array(code, data)  # what is too large for it is infinite
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
@@ -180,10 +184,11 @@ def to_json(tensor: Tensor) -> list[Any]:
     if prod(tensor.shape) > MOST_AS_JSON:
         raise Refusal("too_large", f"output {tensor.name} has more than {MOST_AS_JSON} elements: ask for binary data")
     if datatype.code:
+        if sys.byteorder == "little":
+            return memoryview(tensor.data).cast("B").cast(datatype.code).tolist()  # type: ignore[call-overload,no-any-return]
         found = array(datatype.code)
         found.frombytes(tensor.data)
-        if sys.byteorder == "big":
-            found.byteswap()
+        found.byteswap()
         return found.tolist()
     if datatype.kind == "bool":
         return [each != 0 for each in tensor.data]

@@ -132,13 +132,16 @@ class Worker:
             self._send(Measured(asked.model, asked.size, runs))
 
     def _load_all(self) -> None:
+        if not self._modules:  # models will be of files: what runs those is read while the controller reads its own
+            with suppress(Exception):
+                self._prepare(Load("", ""))
         while True:
             asked = self._loads.get()
             if asked is None:  # something was unloaded
                 give_back_memory()
                 continue
             with suppress(Exception):  # who opens the model says so
-                prepare(asked.options)  # what all models need is not for the first one to pay
+                self._prepare(asked)
             before = _resident()
             model = self._opened(asked)
             if isinstance(model, ModelError):
@@ -150,6 +153,10 @@ class Worker:
                 told = Loaded(asked.model, model.inputs, model.outputs, model.largest, grown)
             with suppress(OSError):  # the other thread sees it, too, and ends
                 self._send(told)
+
+    def _prepare(self, asked: Load) -> None:
+        """What all models need is not for the first one to pay."""
+        prepare(asked.options)
 
     def _opened(self, asked: Load) -> Model | ModelError:
         def fetch(at: int) -> bytes:
