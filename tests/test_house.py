@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.conftest import QUICK, SLOW, is_below
+from tests.support.quick import listed
 
 TESTS = Path(__file__).parent
 SOURCES = TESTS.parent / "src"
 LONG = 50
-"""Lines of a module that must have a quick test."""
+"""Lines of a module that must have a test that calls it: one whose costs are known (tests/costs.txt)."""
 LONGEST = 500
 """Lines that a file may have."""
 
@@ -94,7 +94,7 @@ UNTESTED = {
                 "db.claiming db.consequences db.finishing db.inserting db.rescue db.writer db.limits "
                 "db.sqlite.connect db.sqlite.foreign db.sqlite.memory db.sqlite.thread_connection "
                 "db.sqlite.intact db.summary db.enqueuing db.calls.ending db.calls.entering db.calls.registry "
-                "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.schema "
+                "db.calls.table db.calls.schema db.works.depositing db.works.following db.works.models db.works.schema "
                 "db.works.statements db.works.table db.pipelines.changing "
                 "db.pipelines.documents db.pipelines.evaluation db.pipelines.scheduling db.pipelines.schema "
                 "db.serving.schema "
@@ -102,12 +102,16 @@ UNTESTED = {
             ),
         ),
         (
-            "a part of PostgreSQL's `Database`: held by tests/db/conformance, which a server runs too",
-            "db.local_bells db.postgresql.backup db.postgresql.thread_connection db.postgresql.within",
+            "a part of PostgreSQL's `Database`: held by tests/db/postgresql, and tests/db/conformance on a server",
+            (
+                "db.local_bells db.postgresql.address db.postgresql.backup db.postgresql.connect db.postgresql.dialect "
+                "db.postgresql.doubt db.postgresql.driver db.postgresql.facts db.postgresql.frontier "
+                "db.postgresql.parameters db.postgresql.tables db.postgresql.thread_connection db.postgresql.within"
+            ),
         ),
         (
-            "run by Alembic, which finds it by its file: tests/faults/test_migrations.py",
-            "db.migrations.versions.0003_keys_per_type",
+            "brings tables up, and what Alembic finds by its file: tests/faults/test_migrations.py",
+            "db.migrate db.migrations.versions.0003_keys_per_type",
         ),
         (
             "measures and storms, by processes: tests/faults and `clx bench`",
@@ -208,7 +212,7 @@ UNTESTED = {
     )
     for name in names.split()
 }
-"""Module → why no quick test imports it."""
+"""Module → why no measured test imports it."""
 LONGER: dict[str, str] = {}
 """File → why it may be longer."""
 CIRCLES: dict[frozenset[str], str] = {}
@@ -288,21 +292,20 @@ def taken(paths: Iterable[Path]) -> set[str]:
     }
 
 
-def quick_tests() -> Iterator[Path]:
-    for path in TESTS.rglob("test_*.py"):
-        place = path.relative_to(TESTS)
-        if is_below(place, QUICK) and not is_below(place, SLOW):
-            yield path
+def measured_tests() -> Iterator[Path]:
+    """Those that call what they test, whether they are quick or just not: no others are in the list."""
+    return (TESTS.parent / name for name in listed())
 
 
-# -- the rules --------------------------------------------------------------------------------------
+# -- the rules: those that parse all sources are slow -----------------------------------------------
 
 
-def test_every_module_is_imported_by_a_quick_test_or_named_with_a_reason() -> None:
-    tested = taken(quick_tests())
+@pytest.mark.slow
+def test_every_module_is_imported_by_a_measured_test_or_named_with_a_reason() -> None:
+    tested = taken(measured_tests())
     untested = {name for name, path in modules().items() if lines_of(path) > LONG and name not in tested}
     assert sorted(untested - UNTESTED.keys()) == []
-    assert sorted(UNTESTED.keys() - untested) == [], "these have a quick test now, or are no such modules"
+    assert sorted(UNTESTED.keys() - untested) == [], "these have such a test now, or are no such modules"
 
 
 def test_no_file_is_too_long() -> None:
@@ -326,6 +329,7 @@ def test_images_are_made_with_modules_that_are_there() -> None:
     assert {name for name in imported_there if find_spec(name) is None} == set()
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_while_they_are_loaded() -> None:
     graph = {
         name: {other for other, _ in imported(when_loaded(tree_of(path).body)) if other in modules()} - {name}

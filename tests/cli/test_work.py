@@ -296,6 +296,7 @@ def test_what_was_not_archived_is_shown() -> None:
     assert "Not archived: no\\x1b.png: it is not there\n" in _clx("show", work_id)
 
 
+@pytest.mark.slow
 def test_a_work_is_followed_to_its_end(tmp_path: Path) -> None:
     """What it has said so far, what it says then, nothing twice; the rest is `clx jobs logs -f`."""
     work_id = _deposit("p", "--retries", "1")
@@ -362,6 +363,7 @@ def test_what_others_wrote_is_shown_as_it_is() -> None:
     assert overview([odd]).splitlines()[1].split() == ["x", "None", "success", "1/–", "–", "t", "→", "[1,", "null]"]
 
 
+@pytest.mark.slow
 def test_the_whole_command_says_what_is_wrong(here: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "clx", "work", "wait", "x", "--format", "json"],

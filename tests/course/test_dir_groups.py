@@ -90,6 +90,7 @@ def test_other_groups_are_copied(values: Course, group: str, names: set[str]) ->
     assert copied(plan_of(values)) == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["path: dist", "path: dist/speaker", "path: ., subdirs: [dist]"])
 def test_the_output_of_an_earlier_build_is_not_copied_until_it_is_gone(course: Course, group: str) -> None:
     course.deck("values")

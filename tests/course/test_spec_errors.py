@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from clx.course.spec import CourseSpec, load_spec, read_spec
 from clx.errors import EXIT_USAGE, CourseError
@@ -332,7 +333,7 @@ TEXTS = st.one_of(
 
 
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(text=TEXTS)
 @example(text="a: &a [&a *a]")
 @example(text="a: &a\n  *a : b")

@@ -94,6 +94,7 @@ def test_whoever_was_killed_between_row_and_folder_is_made_good(lake: Lake, monk
     assert [each.name for each in folder.parent.iterdir()] == ["27"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_a_reader_in_a_loop_never_sees_a_half(lake: Lake, can_exchange: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system cannot exchange two folders there is a moment without any; never one with half of a version."""

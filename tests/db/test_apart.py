@@ -68,6 +68,7 @@ def test_name_leads_to_a_database_that_a_container_made(name: Path) -> None:
     assert located(name) == apart(name), "the link says where it is to be made again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_database_in_use_is_not_moved(name: Path, mode: str) -> None:
     SqliteDatabase.open(name, journal_mode=mode).close()

@@ -333,6 +333,7 @@ def _program(path: Path, body: str, grace: float) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_jobs_at_hand_end(tmp_path: Path, number: signal.Signals) -> None:
     with Queue.open(tmp_path / "jobs.db") as queue:
@@ -356,6 +357,7 @@ _STUBBORN = """
             pass"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("type_", "body", "twice"),
     [("t", _SLEEPS, False), ("t", _SLEEPS, True), ("t", _STUBBORN, False), ("plain", "pass", False)],
@@ -381,6 +383,7 @@ def test_what_is_held_is_told_whatever_becomes_of_it() -> None:
     assert (jobs.held(), jobs.overrun(), jobs.is_at_work, jobs.is_at_a_long_job()) == ([], None, False, False)
 
 
+@pytest.mark.slow
 def test_a_consumer_of_plain_functions_loads_no_event_loop(tmp_path: Path) -> None:
     code = (
         "import sys; from clx import Consumer, NewJob, Queue; q = Queue.open(sys.argv[1]); q.enqueue(NewJob('t'));"

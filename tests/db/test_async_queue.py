@@ -96,6 +96,7 @@ def test_results_come_and_raise_as_they_do_elsewhere(open_queue: Callable[[], Qu
     asyncio.run(use())
 
 
+@pytest.mark.slow
 def test_thousands_wait_without_a_thread_each_and_are_told_once(tmp_path: Path) -> None:
     async def use() -> tuple[int, list[Any]]:
         before = threading.active_count()
@@ -329,6 +330,7 @@ def test_in_anyio_a_scope_ends_a_wait(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_requests_under_uvicorn_wait_for_their_jobs(tmp_path: Path) -> None:
     queue = AsyncQueue(tmp_path / "jobs.db")
 

@@ -162,6 +162,7 @@ def test_after_such_a_time_one_that_stays_silent_is_noticed_within_its_lease(mac
     assert machine.passes(_LEASE) == [machine.job.id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_a_sweeper_that_was_kept_waiting_takes_no_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: Literal["wal", "delete"]

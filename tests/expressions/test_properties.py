@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from clx.expressions.language import ExpressionError, Scope, Template, parse, parse_condition
 
@@ -84,7 +85,7 @@ def _deeper(inner: st.SearchStrategy[Told]) -> st.SearchStrategy[Told]:
 _EXPRESSIONS = st.recursive(_SCALARS.map(_written) | st.sampled_from(sorted(_PATHS.items())), _deeper, max_leaves=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_EXPRESSIONS)
 def test_a_value_is_as_a_second_evaluator_has_it(told: Told) -> None:
     text, value = told
@@ -104,7 +105,7 @@ def _offset(read: Callable[[str], Template], text: str) -> int:
     return 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.sampled_from(_WORDS) | st.text(max_size=3), max_size=12).map("".join))
 def test_anything_is_a_value_or_an_error_with_its_place(text: str) -> None:
     whole = f"${{{{ {text} }}}}"
@@ -112,7 +113,7 @@ def test_anything_is_a_value_or_an_error_with_its_place(text: str) -> None:
     assert _offset(parse_condition, text) in range(-1, len(text) + 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=50).filter(lambda text: "${{" not in text))
 def test_a_text_without_braces_stays(text: str) -> None:
     assert parse(text).value(SCOPE) == text

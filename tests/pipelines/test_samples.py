@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from clx.pipelines.document import PipelineProblems, Scope, read, read_object
 
@@ -258,7 +259,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(_JSON)
 def test_an_object_is_read_as_it_was_sent(value: Any) -> None:
     def sent(parameters: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from clx.serving.estimates import WARM_UPS
 from clx.serving.scheduler import Scheduler
@@ -249,7 +250,7 @@ requests = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(requests, st.sampled_from([1, 4, 8]))
 def test_everyone_accepted_is_finished_in_time_when_the_estimates_hold(
     drawn: list[tuple[int, str, int, int]], largest: int
@@ -269,7 +270,7 @@ def test_everyone_accepted_is_finished_in_time_when_the_estimates_hold(
     assert all(its.finished[n] <= each.deadline for n, each in accepted.items() if each.deadline)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 50))
 def test_a_request_without_a_deadline_is_served_while_others_with_one_never_stop_coming(seed: int, rate: int) -> None:
     its = world({"a": 3 * MS}, 1)
@@ -286,7 +287,7 @@ def test_a_request_without_a_deadline_is_served_while_others_with_one_never_stop
     assert its.finished.get(0, now) <= 3_500 * MS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 2**32))
 def test_whatever_service_times_there_are_each_accepted_request_ends_once(seed: int) -> None:
     dice, scheduler = Random(seed), one_worker(took=5 * MS)

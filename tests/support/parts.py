@@ -180,7 +180,7 @@ def _case(found: ET.Element) -> Case:
     return Case(name, "passed", "", seconds)
 
 
-def account(results: Mapping[str, Result], folder: Path, wall: float, slowest: int = 30) -> None:
+def account(results: Mapping[str, Result], folder: Path, wall: float, slowest: int) -> None:
     """Say what failed and how, what was skipped and why, what took long, and how all of it ended."""
     found = [case for name in results for case in cases(folder / f"{name}.xml")]
     for name, result in results.items():
@@ -209,7 +209,9 @@ def _tell_failures(name: str, log: Path) -> None:
     print(f"\n#################### {name} ####################\n{text[at:]}")
 
 
-def run(parts: Mapping[str, Part], names: Sequence[str], folder: Path, at_once: int, *, root: Path) -> int:
+def run(
+    parts: Mapping[str, Part], names: Sequence[str], folder: Path, at_once: int, *, root: Path, slowest: int = 30
+) -> int:
     """Run these parts; returns the exit code for all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in (*folder.glob("*.log"), *folder.glob("*.xml")):
@@ -221,7 +223,7 @@ def run(parts: Mapping[str, Part], names: Sequence[str], folder: Path, at_once: 
         running.run(names, at_once)
     except KeyboardInterrupt:
         interrupted = True
-    account(running.results, folder, time.monotonic() - began)
+    account(running.results, folder, time.monotonic() - began, slowest)
     if interrupted:
         print("Interrupted.")
         return 130

@@ -225,6 +225,23 @@ def test_any_name_of_a_file_can_be_written_as_path_and_as_url(tmp_path: Path) ->
         assert queue.stats() == {"t": {"queued": 1}}
 
 
+def test_queues_in_memory_have_the_tables_of_a_file_and_nothing_of_each_other(tmp_path: Path) -> None:
+    """Only the first of a process makes its tables by statements; each other one has copies."""
+    with Queue.open("memory:") as first, Queue.open(tmp_path / "jobs.db") as file:
+        first.enqueue(NewJob("t"))
+        with Queue.open("memory:") as second, Queue.open("memory:") as third:
+            second.enqueue(NewJob("u"))
+            assert (second.stats(), third.stats()) == ({"u": {"queued": 1}}, {})
+            schemas = [
+                (
+                    each.database.read("SELECT * FROM alembic_version"),
+                    *(each.database.read("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")),
+                )
+                for each in (first, second, third, file)
+            ]
+        assert [schema == schemas[-1] for schema in schemas] == [True] * 4
+
+
 def test_a_queue_in_memory_takes_no_options() -> None:
     """They would be ignored."""
     with pytest.raises(UsageError, match="journal_mode"):

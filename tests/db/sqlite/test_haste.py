@@ -62,6 +62,7 @@ def test_what_ends_a_step_of_a_pipeline_is_left_to_who_has_time(queue: Queue) ->
     assert queue.search()[0].priority != 5
 
 
+@pytest.mark.slow
 def test_a_long_log_is_copied_back_by_who_has_time(queue: Queue) -> None:
     log = queue.database.path.with_name("jobs.db-wal")
     assert isinstance(queue.database, Hasty)

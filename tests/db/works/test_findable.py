@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.db.works.conftest import deposit, document, ids, now
+from tests.support.examples import examples
 
 from clx.db.jobs import Queue
 from clx.db.works.withdrawing import Asked
@@ -71,7 +72,7 @@ def _do(queue: Queue, work_id: str, step: str, held: dict[str, Any], more: dict[
     return held
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=_FIELDS, products=_PATHS, plots=_PATHS, tags=_TEXTS, steps=_STEPS)
 def test_whatever_becomes_of_it(
     kept: Queue, fields: dict[str, Any], products: Any, plots: Any, tags: list[str], steps: list[str]

@@ -9,6 +9,7 @@ import jupytext
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from clx.errors import ConversionError
 from clx.jobtypes.notebook.cells import first_line_of, read_cells
@@ -131,7 +132,7 @@ def deck_of(cells: list[Any], comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(cells=st.lists(CELLS, min_size=1, max_size=5), language=st.sampled_from(sorted(set(PROG_LANG) - {"c"})))
 def test_cells_are_those_jupytext_reads(cells: list[Any], language: str) -> None:
     text = deck_of(cells, PROG_LANG[language].comment)

@@ -173,6 +173,7 @@ def test_a_deck_that_is_not_utf8_says_where(course: Course) -> None:
     assert caught.value.line == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [

@@ -278,6 +278,7 @@ def test_terminal_text(text: str, expected: str) -> None:
     assert ansi_html(text) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 500, 1000, 1400])
 def test_no_number_lies_over_code(tmp_path: Path, width: int) -> None:
     require("browser")

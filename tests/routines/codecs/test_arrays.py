@@ -130,6 +130,7 @@ def test_a_large_array_is_mapped_from_the_store(files: ArtifactStore) -> None:
     np.testing.assert_array_equal(back, array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_stays_bounded(files: ArtifactStore, order: Any) -> None:
     array = np.ones((1 << 12, 1 << 11), dtype="f8", order=order)  # 64 MiB

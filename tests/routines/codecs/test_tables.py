@@ -348,6 +348,7 @@ def test_each_library_has_its_forms() -> None:
     assert tables.writer(pl.LazyFrame) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made", "others"), [("numpy.ones(3)", "pandas polars pyarrow"), ("polars.Series([1])", "pandas")]
 )

@@ -130,6 +130,7 @@ def interpreters() -> list[str]:
     return sorted({*(each for each in named if each and "shims" not in each), *map(str, kept)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreter", interpreters())
 def test_keys_are_the_same_in_every_python(interpreter: str) -> None:
     root = Path(__file__).parents[3]

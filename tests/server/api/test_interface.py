@@ -103,6 +103,7 @@ def test_a_wait_ends_with_the_job(served: Served, queue: Queue) -> None:
     assert [job["state"] for job in waited] == ["succeeded", "queued"]
 
 
+@pytest.mark.slow
 def test_hundreds_wait_without_a_thread_each(served: Served, queue: Queue) -> None:
     queue.enqueue_many([NewJob("t") for _ in range(3)])
 

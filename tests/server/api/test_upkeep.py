@@ -69,6 +69,7 @@ def test_what_is_no_schedule_is_refused_with_words(served: Served, wrong: dict[s
     assert answer.json()["next_step"]
 
 
+@pytest.mark.slow
 def test_a_server_fires_what_is_due(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "SWEEP", 0.02)
     queue.schedules.add(Schedule("often", "* * * * *", NewJob("t")))

@@ -49,6 +49,7 @@ def test_what_is_meant(
     assert deposits.meant([{**OF_2, "parameters": {"x": 1}}], HERE, arrived, is_core=is_core) == set()
 
 
+@pytest.mark.slow
 def test_what_is_remembered_is_forgotten_in_time(clock: Clock) -> None:
     deposits = Deposits(clock)
     deposits.note_answered([{**OF_2, "creation": float(index)} for index in range(30_000)])

@@ -89,6 +89,7 @@ def test_numbers_of_a_load() -> None:
     assert percentile([], 0.5) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_a_picture_of_loads(tmp_path: Path, kind: str) -> None:
     result = Result(1.0, [Reply(n / 100, 0.001 * (n + 1), 200 if n % 3 else 429) for n in range(100)])

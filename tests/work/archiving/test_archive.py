@@ -372,6 +372,7 @@ places.Directory(Path(sys.argv[1])).keep(io.BytesIO(b"x" * 3_000_000), "a/b", "c
 """
 
 
+@pytest.mark.slow
 def test_a_copy_is_whole_or_not_there_whenever_it_is_killed(tmp_path: Path) -> None:
     kills = 0
     for moment in range(1, 40):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,6 +16,9 @@ from clx.db.sqlite.thread_connection import Held
 from clx.db.transaction import Transaction
 
 T = TypeVar("T")
+
+_made: bytes | None = None
+"""The empty tables, once this process has made some: to copy them takes a fifth of the time."""
 
 
 class MemoryDatabase(SqliteDatabase):
@@ -37,6 +40,17 @@ class MemoryDatabase(SqliteDatabase):
         database = cls(Path(path), **options)
         database._ensure_schema()
         return database
+
+    def _ensure_schema(self) -> None:
+        global _made
+        if _made is None:
+            super()._ensure_schema()
+            _made = self._hold().connection.serialize()
+            return
+        # what is deserialized may not outgrow a gigabyte, its copy may
+        with closing(driver.connect(":memory:")) as original:
+            original.deserialize(_made)
+            original.backup(self._hold().connection)
 
     def _hold(self) -> Held:
         if self._only is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -42,6 +43,21 @@ class Shown(NamedTuple):
     url: str
 
 
+@cache
+def _templates_in(places: tuple[Path, ...]) -> jinja2.Environment:
+    """Servers of one program share them: to compile them takes longer than to open a job table."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(places), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters.update(FILTERS)
+    made.globals |= {"DAY_SYMBOLS": DAY_SYMBOLS, "STATES": STATES, "STATUSES": STATUSES}
+    made.globals["m"] = made.get_template("macros.html").module
+    return made
+
+
 class Renderer:
     """Renders the views of some sections; asked in threads for the table.
 
@@ -59,17 +75,7 @@ class Renderer:
     @cached_property
     def templates(self) -> jinja2.Environment:
         """The templates of all sections."""
-        import jinja2
-
-        places = list(dict.fromkeys([TEMPLATES, *(section.templates for section in self.sections)]))
-        made = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(places), autoescape=True, undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        made.filters.update(FILTERS)
-        made.globals |= {"DAY_SYMBOLS": DAY_SYMBOLS, "STATES": STATES, "STATUSES": STATUSES}
-        made.globals["m"] = made.get_template("macros.html").module
-        return made
+        return _templates_in(tuple(dict.fromkeys([TEMPLATES, *(section.templates for section in self.sections)])))
 
     def prepare(self) -> None:
         """Read every template, so that nobody waits for it."""
