@@ -12,6 +12,12 @@ from tests.support.courses import tree
 from tests.support.scene import BOTH, GONE_IN, ONLY_DECKS, STORM, WAITS, Scene, until
 
 
+def _executing(scene: Scene, deck: str) -> Any:
+    """The job that runs the cells of a deck right now, or None."""
+    running = [job for job in scene.jobs("running") if job.payload["source"].endswith(f"{deck}.py")]
+    return next((job for job in running if job.payload["task"] == "execute"), None)
+
+
 @BOTH
 def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
     """Design §3 rule 4: nobody waits for its lease. `jobs show` tells why (REQ-8.2: the death is logged)."""
@@ -20,16 +26,7 @@ def test_job_of_a_killed_worker_runs_again_at_once(scene: Scene) -> None:
     scene.course.deck("one", f'# %% tags=["keep"]\n{WAITS.format(go=scene.seen("go"))}\n')
     build = scene.begin("build", "course.yaml", "--notebook-workers", "2")
     until(lambda: len(scene.workers()) == 2)
-    job = until(
-        lambda: next(
-            (
-                each
-                for each in scene.jobs("running")
-                if (each.payload["task"], each.payload["source"].endswith("one.py")) == ("execute", True)
-            ),
-            None,
-        )
-    )
+    job = until(lambda: _executing(scene, "one"))
     victim = next(row for row in scene.workers() if row.id == job.worker_id)
     scene.kill_worker(victim)
     until(lambda: (now := scene.running()) is not None and now.run == job.run + 1, 30)
