@@ -11,6 +11,7 @@ import pytest
 from clx.db import consumer
 from clx.db.consumer import Consumer
 from clx.db.jobs import NewJob, Queue
+from clx.db.postgresql.database import PostgresDatabase
 from clx.db.transaction import Transaction
 
 
@@ -52,6 +53,7 @@ def test_who_is_told_of_a_job_claims_it_without_a_look(postgresql: str, monkeypa
     monkeypatch.setattr(consumer, "rest", lambda _: 60.0)  # no look but those that a bell is the cause of
     done: list[str] = []
     with Queue.open(postgresql) as queue, Queue.open(postgresql) as other:
+        assert isinstance(queue.database, PostgresDatabase)
         is_claimable = queue.database.is_claimable
 
         def look(pool: str, type_: str) -> bool:
