@@ -15,7 +15,6 @@ from clx.db.tokens import TokenTable
 from clx.server import access
 from clx.server.application import Application
 from clx.server.place import Place
-from clx.server.views import page
 
 T = TypeVar("T")
 BASE = "http://127.0.0.1:8004"
@@ -61,9 +60,8 @@ class Served:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens, and what a page shows, are waited for as long."""
+    """Tokens are waited for as long."""
     monkeypatch.setattr(access, "_LONG_PATIENCE", _PATIENCE)
-    monkeypatch.setattr(page, "_PATIENCE", _PATIENCE)
 
 
 @pytest.fixture
