@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlalchemy
 from alembic import op
 
 revision = "0014"
 down_revision = "0013"
 
+_COLUMN = {"sqlite": "free_disk INTEGER", "postgresql": "IF NOT EXISTS free_disk BIGINT"}
+
 
 def upgrade() -> None:
-    op.add_column("workers", sqlalchemy.Column("free_disk", sqlalchemy.BigInteger))
+    op.execute(f"ALTER TABLE workers ADD COLUMN {_COLUMN[op.get_bind().dialect.name]}")
