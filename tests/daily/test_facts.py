@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pyarrow as pa
 import pytest
 
 from clx.daily import Flow, Lake, Step, facts
-from clx.daily.facts import lake_facts, staging_facts, store_fact, zone_fact
+from clx.daily.facts import lake_facts, machine_facts, staging_facts, store_fact, zone_fact
 from clx.db.facts import Fact
+from clx.db.jobs import Queue
+from clx.db.transaction import Transaction
+from clx.db.workers import WorkerTable
 from clx.errors import UsageError
 
 TOKEN = "0123456789abcdef0123"
@@ -87,6 +91,30 @@ def test_a_lake_that_can_be_used_and_one_that_cannot(lake: Lake, monkeypatch: py
     assert amiss(lake_facts(lake)) == ["lake's bytes"]
     monkeypatch.setattr(facts, "LITTLE", 1 << 60)
     assert amiss(lake_facts(lake)) == ["free space", "lake's bytes"]
+
+
+def test_a_machine_whose_workers_have_little_room() -> None:
+    with Queue.open("memory:") as queue:
+        facts_of_workers: dict[str, Any] = {
+            "type": "t",
+            "pool": "",
+            "mode": "direct",
+            "pid": 1,
+            "identity": "elsewhere",
+        }
+        table = WorkerTable(queue.database)
+        table.register(host="silent", version="1", **facts_of_workers, elsewhere=True)
+        worker = table.register(host="north", version="1", **facts_of_workers)
+        for free in (5 << 30, 5 << 20):
+            told = (free, worker)
+            queue.database.write("fill", partial(_tell, told=told))
+            (found,) = machine_facts(queue.database)
+            assert (found.name, found.ok) == ("machine north", free > 1 << 30)
+            assert found.ok or found.hint
+
+
+def _tell(tx: Transaction, told: tuple[int, int]) -> None:
+    tx.execute("UPDATE workers SET free_disk = ? WHERE id = ?", told)
 
 
 def test_a_folder_that_cannot_be_written(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

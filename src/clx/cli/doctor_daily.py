@@ -44,12 +44,13 @@ def facts_of(here: Here, file: Path, staging: str | None, token_file: Path | Non
 
 def _flow_facts(here: Here, flow: Flow) -> list[Fact]:
     from clx.cli.daily_check import lakes_of
-    from clx.daily.facts import lake_facts, store_fact, zone_fact
+    from clx.daily.facts import lake_facts, machine_facts, store_fact, zone_fact
     from clx.db.facts import examine
 
     found = [zone_fact(flow)]
     with here.look() or nullcontext() as database:
         found += [each for each in examine(here.path, database) if each.name in {"server", "database", "clock"}]
+        found += [] if database is None else machine_facts(database)
     for lake in lakes_of(flow):
         with lake:
             found += [*lake_facts(lake), store_fact(lake)]

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from clx.daily.machines import LITTLE, machines_of
 from clx.db.facts import Fact
 from clx.errors import ClxError
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
     from clx.daily.lake import Lake
+    from clx.db.database import Database
 
-LITTLE = 1 << 30
-"""Bytes that a day should find free."""
 _SAMPLE = 20
 """Days of datasets whose folders are compared with what was published."""
 _SKEW, _PATIENCE = 5.0, 10.0
@@ -36,6 +36,14 @@ def zone_fact(flow: Flow) -> Fact:
     except ClxError as error:
         return Fact("time zone", False, error.fact, error.next_step)
     return Fact("time zone", True, flow.zone)
+
+
+def machine_facts(database: Database) -> Iterator[Fact]:
+    """Whether the machines that have workers have room, as these told with their last heartbeats."""
+    for each in machines_of(database):
+        if each.free is not None:
+            hint = "make room there: clx db prune, or a larger disk" if each.is_short else ""
+            yield Fact(f"machine {each.host}", not each.is_short, f"{each.free >> 20} MiB free", hint)
 
 
 def lake_facts(lake: Lake) -> Iterator[Fact]:

@@ -8,10 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from clx.daily.days import DayRow, days_of, flows_of
-from clx.daily.facts import LITTLE
+from clx.daily.machines import machines_of
 from clx.db.lake.table import LakeTable
 from clx.db.models import decode_or_show
-from clx.db.workers import WorkerRow, WorkerTable
 from clx.server.answers import Refusal
 from clx.server.views.sections import Asked, Section, View
 
@@ -36,24 +35,6 @@ class FlowLine(NamedTuple):
     due: int | None
 
 
-class Machine(NamedTuple):
-    """A machine with workers that live; times in milliseconds UTC.
-
-    Attributes:
-        free: bytes free where its workers keep what they make, the least that one of them told; None: none tells.
-    """
-
-    host: str
-    workers: int
-    heard_at: int
-    free: int | None
-
-    @property
-    def is_short(self) -> bool:
-        """Whether so little is free that a day may not fit."""
-        return self.free is not None and self.free < LITTLE
-
-
 def _grid(asked: Asked) -> Mapping[str, Any]:
     """The days up to the one that was asked for, or up to now, of every flow that there is."""
     given = _until(asked)
@@ -74,23 +55,8 @@ def _grid(asked: Asked) -> Mapping[str, Any]:
         "until": "" if given is None else given.isoformat(),
         "next": asked.with_query(until=before.isoformat()) if before >= _FIRST else None,
         "first": None if given is None else asked.with_query(until=None),
-        "machines": _machines(asked),
+        "machines": machines_of(asked.queue.database),
     }
-
-
-def _machines(asked: Asked) -> list[Machine]:
-    by_host: dict[str, list[WorkerRow]] = {}
-    for row in WorkerTable(asked.queue.database).list():
-        by_host.setdefault(row.host, []).append(row)
-    return [
-        Machine(
-            host,
-            len(rows),
-            max(row.heartbeat_at for row in rows),
-            min((row.free_disk for row in rows if row.free_disk is not None), default=None),
-        )
-        for host, rows in sorted(by_host.items())
-    ]
 
 
 def _one(asked: Asked) -> Mapping[str, Any]:
