@@ -60,9 +60,11 @@ def client(name: str) -> Client:
 
 
 def _make(home: Path, python: Path, listed: Path) -> None:
+    """Install what is listed, which is all; what of it is never imported need not be compiled."""
     subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-    pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "-q", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--require-hashes", "-r", listed], capture_output=True, text=True)
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "-q"]
+    pip += ["--disable-pip-version-check", "--no-deps", "--no-compile", "--require-hashes", "-r", listed]
+    done = subprocess.run(pip, capture_output=True, text=True)
     if done.returncode != 0:
         skip_or_fail("clients", f"{listed.stem} cannot be installed: {done.stderr[-500:]}")
 
