@@ -110,7 +110,7 @@ def test_each_time_is_fired_exactly_once(
         ]
         with _Crowd(url, tmp_path / "said") as crowd:
             while any(each.next_at is not None for each in queue.schedules.list()):
-                for _ in range(random.randrange(50)):
+                for _ in range(random.randrange(15)):
                     _work(queue)
                 if clock.now() < ends_at:
                     crowd.kill_one()

@@ -75,7 +75,7 @@ def test_services_that_nobody_keeps_are_told_of_and_ended(scene: Scene) -> None:
     assert "clx workers cleanup --db-path" in warning
     would = scene.clx("workers", "cleanup", "--dry-run").stdout
     assert f"Would clean up process {row.pid}" in would
-    assert scene.workers() == [row]
+    assert [each.id for each in scene.workers()] == [row.id]
     assert f"process {row.pid}: notebook worker #{row.id}" in scene.clx("workers", "cleanup").stdout
     assert scene.processes() == []
     assert scene.json("status")["warnings"] == []
