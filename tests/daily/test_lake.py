@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,13 @@ def test_a_day_lies_where_the_guide_has_it_with_its_schema(lake: Lake) -> None:
     assert [lake.path(f"{zone}/a", DAY).relative_to(lake.folder).parts[:2] for zone in ("bronze", "silver")] == [
         ("raw", "bronze"), ("clean", "silver"),
     ]  # fmt: skip
+
+
+def test_a_day_of_an_early_year_is_one_as_any_other(lake: Lake) -> None:
+    made = lake.publish("gold/a", date(1, 1, 1), {"x": table(1)})
+    assert (made.day, lake.path("gold/a", date(1, 1, 1)).parts[-3:]) == ("0001-01-01", ("0001", "01", "01"))
+    assert lake.read(made.dataset, made.day).to_pydict() == {"n": [1]}
+    assert lake.path("gold/a", datetime(2026, 11, 27, 6, tzinfo=UTC)) == lake.path("gold/a", DAY)
 
 
 def test_tables_of_others_and_files_are_taken(lake: Lake, tmp_path: Path) -> None:

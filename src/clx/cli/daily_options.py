@@ -65,6 +65,8 @@ def flow_in(file: Path, name: str | None) -> Flow:
 
     if not file.is_file():
         raise UsageError(f"There is no flow {file}.", "Make one: clx daily new DIRECTORY")
+    if file.suffix != ".py" or "." in file.stem:
+        raise UsageError(f"Python cannot import {file}.", "Call it NAME.py, with no other dot.")
     sys.path.insert(0, str(file.parent))
     with result_alone():
         module = imported(file.stem)

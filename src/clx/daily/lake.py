@@ -346,7 +346,8 @@ def _dataset(text: str) -> str:
 
 def _day(day: date | str) -> str:
     try:
-        return (day if isinstance(day, date) else date.fromisoformat(day)).strftime("%Y-%m-%d")
+        # not strftime, which writes the year 1 as "1"; of a datetime the day alone
+        return date.isoformat(day if isinstance(day, date) else date.fromisoformat(day))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{day!r} is no day.", "Give a date, or text as 2026-11-27.") from error
 
