@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -117,6 +118,14 @@ def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
     assert "day.parquet has other bytes" in clx(lab, "daily", "check", code=1).stdout
     assert "laid out anew" in clx(lab, "daily", "check", "--repair").stdout
     assert gold.read_bytes() == whole
+    rmtree(lab / "lake")
+    again = clx(lab, "daily", "run", "--local", "--date", "2026-11-27").stderr
+    assert "Warning: gold/aggregated of 2026-11-27 is not in" in again
+    assert "9 differ" in clx(lab, "daily", "check", code=1).stdout
+    assert "there is no folder" in clx(lab, "doctor", "--daily", "flow.py", code=3).stdout
+    clx(lab, "daily", "check", "--repair")
+    assert gold.read_bytes() == whole
+    assert "Warning" not in clx(lab, "daily", "run", "--local", "--date", "2026-11-27").stderr
     replace(lab, 'at="06:00"', 'by="00:00"')
     assert "LATE: " in clx(lab, "daily", "check", code=1).stdout
 
@@ -124,10 +133,12 @@ def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
 def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    (tmp_path / "of.v2.py").write_text("x = 1\n")
     for words, said in (
         (("run", "none.py"), "There is no flow"),
         (("run", "empty.py"), "has no flow"),
         (("run", "broken.py"), "nothing_of_that_name"),
+        (("run", "of.v2.py"), "Call it NAME.py"),
         (("run", "lab/flow.py", "--date", "27.11."), "is no day"),
         (("run", "lab/flow.py", "--flow", "other"), "has no flow 'other'"),
         (("new", "lab"), "not an empty directory"),

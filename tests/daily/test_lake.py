@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -158,6 +160,21 @@ def test_what_is_not_there_is_told(lake: Lake) -> None:
     lake.publish("gold/a", DAY, {"x": table(1)})
     with pytest.raises(UsageError, match="has no file 'y'"):
         lake.read("gold/a", DAY, "y")
+
+
+def test_what_cannot_be_written_is_told_with_its_place(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lake.publish("gold/a", DAY, {"x": table(1)})
+    with monkeypatch.context() as patched:
+        patched.setattr(type(lake.store), "put_written", full)
+        with pytest.raises(OutputError, match=f"{lake.store.root} cannot be written: No space left"):
+            lake.publish("gold/a", DAY, {"x": table(2)})
+    (lake.folder / ".lock").unlink()
+    (lake.folder / ".lock").mkdir()
+    with pytest.raises(OutputError, match=f"{lake.folder} cannot be written: Is a directory"):
+        lake.publish("gold/a", DAY, {"x": table(2)})
 
 
 def test_a_lake_that_was_moved_is_the_same(lake: Lake, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
+from clx.cli.daily_check import lakes_of
 from clx.cli.daily_options import Day, flow_argument, runner_of, today
 from clx.cli.daily_work import engine_options, run_on_temporal, told
 from clx.cli.options import verbose_option
@@ -15,6 +18,7 @@ from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.routine_options import result_alone
 from clx.errors import UsageError
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
@@ -74,4 +78,18 @@ def run(
         found = (runner.local(call) if local else runner.waited(call)).document
     result = found["result"]
     document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}
-    return told(document)
+    output = told(document)
+    return replace(output, asides=[*output.asides, *_not_there(flow, day)])
+
+
+def _not_there(flow: Flow, day: date) -> Iterator[str]:
+    """That a folder of the day was removed since it was published: what is kept is not done again."""
+    from clx.daily.settling import not_laid_out
+
+    for lake in lakes_of(flow):
+        with lake:
+            for each in not_laid_out(lake, flow.name, day.isoformat()):
+                yield visible_line(
+                    f"Warning: {each.dataset} of {each.day} is not in {each.folder}: {each.why}. "
+                    "Lay it out anew: clx daily check --repair"
+                )

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any, Self
 from clx.daily.checks import Check, documents, failed
 from clx.daily.context import STEP
 from clx.daily.lineage import made_of
+from clx.daily.marks import known_mark, mark_at
 from clx.errors import ArtifactError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
-from clx.regular import mark_of
 from clx.routines.codecs import register_hint
 from clx.routines.context import FILES
 
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from clx.artifacts.store import ArtifactStore
     from clx.db.database import Database
     from clx.db.lake.table import LakeTable, VersionRow
+    from clx.settings.resolve import Resolved
 
 ZONES = {"bronze": "raw/bronze", "silver": "clean/silver", "gold": "clean/gold"}
 """Where each zone lies below a lake's folder."""
 LEVELS = {"bronze": 3, "silver": 3, "gold": 5}
 """How hard zstd tries in each zone."""
-MARK, SCHEMA = ".lake", "_schema.json"
-"""The file that tells a lake from others, wherever it lies; and what describes a day's files beside them."""
+SCHEMA = "_schema.json"
+"""What describes a day's files, beside them."""
 _DATASET = re.compile(r"(bronze|silver|gold)/[a-z0-9][a-z0-9_.-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -148,9 +149,14 @@ class Lake:
         """Put a table into the store as Parquet."""
         import pyarrow.parquet as pq
 
-        digest, size = self.store.put_written(
-            lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=level)
-        )
+        try:
+            digest, size = self.store.put_written(
+                lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=level)
+            )
+        except OSError as error:
+            raise OutputError(
+                f"{self.store.root} cannot be written: {error.strerror or error}.", "Mend that, and run the day again."
+            ) from error
         return {"name": f"{name}.parquet", "digest": digest, "size": size, "rows": table.num_rows}
 
     def _row(self, dataset: str, day: str, files: list[dict[str, Any]], tables: Mapping[str, pa.Table]) -> VersionRow:
@@ -188,10 +194,9 @@ class Lake:
         return folder
 
     def _lay_out(self, row: VersionRow, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         new = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
         try:
-            new.mkdir()
+            new.mkdir(parents=True)
             for each in json.loads(row.files):
                 self.store.bring(each["digest"])
                 self.store.copy_to(each["digest"], new / each["name"])
@@ -200,17 +205,19 @@ class Lake:
             (new / SCHEMA).write_text(json.dumps(_described(row), indent=1) + "\n", encoding="utf-8")
             _take_place(new, folder)
         except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be written: {error.strerror}.", "Mend that; then type: clx daily check --repair"
-            ) from error
+            raise _unwritten(folder, error) from error
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process at a time lays out folders of a lake."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+b") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("a+b")
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+        with lock:
             system.lock(lock.fileno())
             yield
 
@@ -270,18 +277,37 @@ class Lake:
         """What tells this lake from others, by whatever path it is seen."""
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
-        return mark_of(self.folder, MARK)
+        try:
+            return mark_at(self.folder, self._place[0].state.shared)
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+
+    @property
+    def known_mark(self) -> str | None:
+        """The same of a lake that is there, or that was there; None: nothing was published there from here."""
+        from clx.db.url import is_served
+
+        named = self._named_by[0]
+        there = is_served(named) or Path(named).exists()  # a table that is not there is not made for this
+        return known_mark(self.folder, self._place[0].state.shared if there else None)
 
     @cached_property
-    def _place(self) -> tuple[Database, ArtifactStore]:
+    def _named_by(self) -> tuple[str, Resolved]:
+        """Which table has its versions, and the settings that hold for it."""
         from clx.db.of_project import database_path
-        from clx.db.url import open_database
-        from clx.remote.stores import open_store
         from clx.settings.resolve import resolve
 
         root = self.folder if self.folder.is_dir() else self.folder.parent
         resolved = resolve(root)
-        database = open_database(str(self._named or database_path(resolved, None, root)))
+        return os.fspath(self._named or database_path(resolved, None, root)), resolved
+
+    @cached_property
+    def _place(self) -> tuple[Database, ArtifactStore]:
+        from clx.db.url import open_database
+        from clx.remote.stores import open_store
+
+        named, resolved = self._named_by
+        database = open_database(named)
         return database, open_store(database.state.shared / "artifacts", resolved.settings.artifacts)
 
     @property
@@ -298,6 +324,11 @@ class Lake:
 
         own, given = self._place[1], FILES.get()
         return given if isinstance(given, ArtifactStore) and given.root == own.root else own
+
+
+def _unwritten(place: Path, error: OSError) -> OutputError:
+    said = f"{place} cannot be written: {error.strerror or error}."
+    return OutputError(said, "Mend that; then type: clx daily check --repair")
 
 
 def version_of(row: VersionRow) -> Version:
