@@ -125,7 +125,9 @@ def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
     assert "there is no folder" in clx(lab, "doctor", "--daily", "flow.py", code=3).stdout
     clx(lab, "daily", "check", "--repair")
     assert gold.read_bytes() == whole
-    assert "Warning" not in clx(lab, "daily", "run", "--local", "--date", "2026-11-27").stderr
+    again = clx(lab, "daily", "run", "--local", "--date", "9999-12-30").stderr
+    assert " is not in " not in again
+    assert "Warning: 9999-12-30 is yet to come in Europe/Berlin" in again
     replace(lab, 'at="06:00"', 'by="00:00"')
     assert "LATE: " in clx(lab, "daily", "check", code=1).stdout
 
@@ -143,6 +145,7 @@ def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> No
         (("run", "lab/flow.py", "--flow", "other"), "has no flow 'other'"),
         (("new", "lab"), "not an empty directory"),
         (("why", "lab/flow.py"), "lies in no lake"),
+        (("describe", "2026-11-27", "lab/flow.py"), "Run it: clx daily run lab/flow.py --date DAY"),
     ):
         assert said in clx(tmp_path, "daily", *words, code=2).stderr
 

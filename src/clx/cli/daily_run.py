@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clx.cli.daily_check import lakes_of
-from clx.cli.daily_options import Day, flow_argument, runner_of, today
+from clx.cli.daily_options import Day, flow_argument, runner_of, today, warn_of_future
 from clx.cli.daily_work import engine_options, run_on_temporal, told
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
@@ -64,6 +64,7 @@ def run(
     from clx.daily.registering import workflow_of
 
     day = day or today(flow)
+    warn_of_future(flow, day)
     if server is not None:
         if local or count:
             raise UsageError("--local and --workers are of the engine of CLX.", "Leave them out.")
