@@ -107,7 +107,7 @@ def runner_of(here: Here, database: Database, flow: Flow, count: int | None, *, 
 
     return Runner(
         *(here, database, workflow_of(flow.name), known(), (flow.file.stem,), count),
-        verbose=verbose, path=(str(flow.file.parent),),
+        verbose=verbose, path=(str(flow.file.parent),), work="clx daily work",
     )  # fmt: skip
 
 

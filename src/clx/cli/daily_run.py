@@ -13,6 +13,7 @@ import click
 from clx.cli.daily_check import lakes_of
 from clx.cli.daily_options import Day, flow_argument, runner_of, today, warn_of_future
 from clx.cli.daily_work import engine_options, run_on_temporal, told
+from clx.cli.next_steps import completed
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
@@ -90,7 +91,5 @@ def _not_there(flow: Flow, day: date) -> Iterator[str]:
     for lake in lakes_of(flow):
         with lake:
             for each in not_laid_out(lake, flow.name, day.isoformat()):
-                yield visible_line(
-                    f"Warning: {each.dataset} of {each.day} is not in {each.folder}: {each.why}. "
-                    "Lay it out anew: clx daily check --repair"
-                )
+                said = f"Warning: {each.dataset} of {each.day} is not in {each.folder}: {each.why}."
+                yield visible_line(f"{said} Lay it out anew: {completed('clx daily check --repair')}")
