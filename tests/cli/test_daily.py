@@ -107,6 +107,16 @@ def test_the_same_in_one_process(lab: Path) -> None:
     assert (lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet").exists()
 
 
+def test_why_leads_to_what_came_in_where_the_lake_lies_outside_of_the_project(lab: Path, tmp_path: Path) -> None:
+    """It has a table of its own there, and the jobs of the steps are in that of the flow."""
+    (tmp_path / "data" / ".clx").mkdir(parents=True)
+    replace(lab, 'Path(__file__).parent / "lake"', f'"{tmp_path / "data" / "lake"}"')
+    run(lab, "--local")
+    said = clx(tmp_path, "daily", "why", "data/lake/clean/gold/aggregated/2026/11/27/day.parquet").stdout
+    for words in ("silver/slm_3", "lab.infer (job", "lab.prepare (job", "bronze/readings"):
+        assert words in said
+
+
 def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
     run(lab, "--local")
     told = json.loads(clx(lab, "daily", "check", "--format", "json").stdout)

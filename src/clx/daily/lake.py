@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from clx.daily.checks import Check, documents, failed
 from clx.daily.context import STEP
-from clx.daily.lineage import made_of
+from clx.daily.lineage import jobs_of, made_of
 from clx.daily.marks import known_mark, mark_at
 from clx.errors import ArtifactError, Discard, OutputError, UsageError
 from clx.platforms import system
@@ -173,7 +173,8 @@ class Lake:
         if (step := STEP.get()) is None:
             return made
         inputs = canonical_arguments(step.inputs, {}, self.store)
-        of = made_of(self._place[0], step.flow, inputs)
+        with jobs_of(step.flow, self._place[0]) as jobs:
+            of = made_of(jobs, step.flow, inputs)
         return made._replace(flow=step.flow, step=step.step, code=step.code, inputs=inputs, made_of=json.dumps(of))
 
     def settle(self, dataset: str, day: date | str, *, anew: bool = False) -> Path:
