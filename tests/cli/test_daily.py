@@ -82,6 +82,7 @@ def test_six_of_seven_are_enough_and_five_are_not(lab: Path) -> None:
     replace(lab, "{3}", "{3, 4}")
     said = run(lab, code=1)
     assert "no mind" in said
+    assert "See which step: clx daily describe 2026-11-27 flow.py; -v" in said
     assert clx(lab, "daily", "status").stdout.splitlines()[1].split()[:2] == ["2026-11-27", "failed"]
     replace(lab, "if slm in {3, 4}", "if False")
     assert run(lab)["missing"] == {}
@@ -149,7 +150,7 @@ def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> No
     for words, said in (
         (("run", "none.py"), "There is no flow"),
         (("run", "empty.py"), "has no flow"),
-        (("run", "broken.py"), "nothing_of_that_name"),
+        (("run", "broken.py"), "Install nothing_of_that_name, or correct "),
         (("run", "of.v2.py"), "Call it NAME.py"),
         (("run", "lab/flow.py", "--date", "27.11."), "is no day"),
         (("run", "lab/flow.py", "--flow", "other"), "has no flow 'other'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from clx.cli.daily_check import lakes_of
 from clx.cli.daily_options import Day, flow_argument, runner_of, today, warn_of_future
@@ -18,7 +20,7 @@ from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.routine_options import result_alone
-from clx.errors import UsageError
+from clx.errors import RoutineError, UsageError
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
@@ -77,11 +79,24 @@ def run(
         open_or_make(here.resolved, here.path, starting=not local) as database,
     ):
         runner = runner_of(here, database, flow, count, verbose=verbose)
-        found = (runner.local(call) if local else runner.waited(call)).document
+        try:
+            found = (runner.local(call) if local else runner.waited(call)).document
+        except RoutineError as error:
+            if not local:  # which has no jobs to describe
+                error.next_step = f"See which step: {_describing(day)}; -v shows the traceback."
+            raise
     result = found["result"]
     document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}
     output = told(document)
     return replace(output, asides=[*output.asides, *_not_there(flow, day)])
+
+
+def _describing(day: date) -> str:
+    """The command that tells how a day stands, of the flow that was typed."""
+    context = click.get_current_context()
+    typed = context.get_parameter_source("file") == ParameterSource.COMMANDLINE
+    words = [day.isoformat(), *([str(context.params["file"])] if typed else [])]
+    return completed(f"clx daily describe {shlex.join(words)}")
 
 
 def _not_there(flow: Flow, day: date) -> Iterator[str]:
