@@ -119,6 +119,6 @@ def test_it_is_the_same_in_each_process(tmp_path: Path) -> None:
             [sys.executable, "-c", said], cwd=tmp_path, env={**os.environ, "PYTHONHASHSEED": seed},
             check=True, capture_output=True, text=True,
         ).stdout
-        for seed in "123"
+        for seed in "12"
     }  # fmt: skip
     assert len(found) == 1
