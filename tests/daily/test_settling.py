@@ -13,6 +13,7 @@ import pytest
 
 from clx.daily import Lake
 from clx.daily.settling import differences, not_laid_out, published, repaired
+from clx.errors import ArtifactMissingError
 
 DAY = date(2026, 11, 27)
 
@@ -70,6 +71,27 @@ def test_a_lake_that_nobody_has_made_is_not_made(tmp_path: Path) -> None:
     with Lake(tmp_path / "lake", database=tmp_path / "jobs.db") as lake:
         assert (list(differences(lake)), published(lake)) == ([], 0)
     assert not (tmp_path / "lake").exists()
+
+
+def test_what_was_removed_from_the_store_is_taken_from_the_folder(lake: Lake) -> None:
+    for number in (1, 2):
+        lake.publish("gold/a", DAY, {"x": pa.table({"n": [number]})})
+    rmtree(lake.store.root)
+    (found,) = differences(lake)
+    assert (found.why, repaired(lake, found), list(differences(lake))) == (
+        "x.parquet is not in the store of artifacts", "", [],
+    )  # fmt: skip
+    rmtree(lake.store.root)
+    assert lake.read("gold/a", DAY).to_pydict() == {"n": [2]}
+    assert [each.exists() for each in lake.files("gold/a", DAY)] == [True]
+    with pytest.raises(ArtifactMissingError, match=r"x\.parquet of gold/a 2026-11-27, version 1"):
+        lake.read("gold/a", DAY, version=1)
+    rmtree(lake.store.root)
+    (lake.path("gold/a", DAY) / "x.parquet").write_bytes(b"other")
+    with pytest.raises(ArtifactMissingError, match="version 2"):
+        lake.read("gold/a", DAY)
+    (found,) = differences(lake)
+    assert "is not in the store" in repaired(lake, found)
 
 
 def test_a_lake_whose_folder_was_removed_is_the_same_again(tmp_path: Path) -> None:

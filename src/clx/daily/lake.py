@@ -19,10 +19,11 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,9 +31,10 @@ from clx.daily.checks import Check, documents, failed
 from clx.daily.context import STEP
 from clx.daily.lineage import jobs_of, made_of
 from clx.daily.marks import known_mark, mark_at
-from clx.errors import ArtifactError, Discard, OutputError, UsageError
+from clx.errors import ArtifactError, ArtifactMissingError, ClxError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
+from clx.regular import open_regular
 from clx.routines.codecs import register_hint
 from clx.routines.context import FILES
 
@@ -199,7 +201,7 @@ class Lake:
         try:
             new.mkdir(parents=True)
             for each in json.loads(row.files):
-                self.store.bring(each["digest"])
+                self._brought(row, each)
                 self.store.copy_to(each["digest"], new / each["name"])
                 with (new / each["name"]).open("rb+") as stream:
                     os.fsync(stream.fileno())
@@ -239,7 +241,7 @@ class Lake:
         if not files:
             has = ", ".join(each["name"] for each in json.loads(row.files))
             raise UsageError(f"{dataset} of {_day(day)} has no file {name!r}.", f"It has: {has}.")
-        return pa.concat_tables([pq.read_table(self.store.bring(each["digest"])) for each in files])
+        return pa.concat_tables([pq.read_table(self._brought(row, each)) for each in files])
 
     def files(self, dataset: str, day: date | str, *, version: int | None = None) -> list[Path]:
         """The Parquet files of a day, of one version, which nobody ever changes: to be scanned, and not be held whole.
@@ -252,7 +254,30 @@ class Lake:
             ArtifactError: its bytes are gone.
         """
         row = self._newest(dataset, day, version)
-        return [self.store.bring(each["digest"]) for each in json.loads(row.files)]
+        return [self._brought(row, each) for each in json.loads(row.files)]
+
+    def _brought(self, row: VersionRow, file: dict[str, Any]) -> Path:
+        """Where a file of a version is in the store; one that was removed there is taken from the day's folder.
+
+        Raises:
+            ArtifactMissingError: it is in neither.
+        """
+        digest, lying = file["digest"], self.path(row.dataset, row.day) / file["name"]
+        with suppress(ArtifactMissingError):
+            if (path := self.store.bring(digest)).exists():
+                return path
+        with suppress(OSError, ClxError), open_regular(lying) as stream:
+            if file_digest(stream, "sha256").hexdigest() == digest:
+                self.store.forget()
+                self.store.put_file(lying)
+                self.store.share([digest])
+                return self.store.bring(digest)
+        what = f"{file['name']} of {row.dataset} {row.day}, version {row.version}"
+        by = f"clx routines forget {row.flow}.{row.step} --yes; clx daily run --date {row.day}"
+        raise ArtifactMissingError(
+            f"Artifact {digest[:12]} is not in the store: {what}.",
+            f"Have it made anew: {by}" if row.flow else "Publish it anew.",
+        )
 
     def version(self, dataset: str, day: date | str, version: int | None = None) -> Version | None:
         """A version of a day, the newest where none is named; None: there is none."""

@@ -47,7 +47,7 @@ def differences(lake: Lake) -> Iterator[Difference]:
     """
     for row in _rows(lake):
         folder = lake.path(row.dataset, row.day)
-        if (why := _why(row, folder)) and lake.table.get(row.lake, row.dataset, row.day) == row:
+        if (why := _why(row, folder) or _lacks(row, lake)) and lake.table.get(row.lake, row.dataset, row.day) == row:
             yield Difference(row.dataset, row.day, row.version, folder, why)  # else it was published meanwhile
 
 
@@ -59,7 +59,7 @@ def sampled(lake: Lake, most: int) -> Iterator[Difference]:
     """
     for row in sorted(_rows(lake), key=lambda each: (each.day, each.dataset), reverse=True)[:most]:
         folder = lake.path(row.dataset, row.day)
-        yield Difference(row.dataset, row.day, row.version, folder, _why(row, folder))
+        yield Difference(row.dataset, row.day, row.version, folder, _why(row, folder) or _lacks(row, lake))
 
 
 def not_laid_out(lake: Lake, flow: str, day: str) -> Iterator[Difference]:
@@ -117,3 +117,13 @@ def _differs(path: Path, size: int, digest: str) -> str:
     except (OSError, ClxError) as error:
         return f"{path.name} cannot be read: {error}"
     return f"{path.name} has other bytes"
+
+
+def _lacks(row: VersionRow, lake: Lake) -> str:
+    """What steps could not read, though it lies in the folder; of a server of artifacts that is not asked."""
+    from clx.artifacts.store import ArtifactStore
+
+    if type(lake.store) is not ArtifactStore:
+        return ""
+    lacking = [each["name"] for each in json.loads(row.files) if not lake.store.path(each["digest"]).exists()]
+    return f"{lacking[0]} is not in the store of artifacts" if lacking else ""
