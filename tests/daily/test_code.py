@@ -109,6 +109,12 @@ def test_what_constants_hold_changes_it(digest: Any, old: str, new: str) -> None
     assert digest(HELD) != digest(HELD.replace(old, new))
 
 
+def test_where_its_file_lies_does_not(digest: Any) -> None:
+    """Each machine has it elsewhere, and a worker refuses a step of another code."""
+    text = HELD.replace("def step", "from pathlib import Path\n\nSOME = Path(__file__), [Path(__file__)]\n\ndef step")
+    assert digest(text) == digest(text)  # each is a file of its own
+
+
 def test_it_is_the_same_in_each_process(tmp_path: Path) -> None:
     """Sets of texts have another order in each, and objects another place."""
     text = HELD.replace("def step", "SOME = (object(), object)\n\ndef step")

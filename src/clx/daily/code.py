@@ -9,12 +9,11 @@ import textwrap
 from collections.abc import Callable
 from datetime import date, time, timedelta
 from decimal import Decimal
-from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
-_PLAIN = (str, int, float, complex, bool, bytes, type(None), range, date, time, timedelta, Decimal, PurePath)
-"""Constants that write themselves the same in each process."""
+_PLAIN = (str, int, float, complex, bool, bytes, type(None), range, date, time, timedelta, Decimal)
+"""Constants that write themselves the same in each process; no paths, which are others on each machine."""
 _HOLDERS = (dict, list, tuple, set, frozenset)
 
 
@@ -22,7 +21,7 @@ def code_of(function: Callable[..., Any], version: str = "") -> str:
     """16 hexadecimal digits for the code of *function*, of the functions, classes and constants of its module that it
     uses, directly or by one another, and for *version*. Comments, blank lines and places do not count.
 
-    Constants are numbers, texts, dates, paths, and lists, tuples, sets and dictionaries of these, of functions and of
+    Constants are numbers, texts, dates, and lists, tuples, sets and dictionaries of these, of functions and of
     classes. What it imports does not count: name a ``version`` where that matters.
     """
     found = _Gathered()
