@@ -103,10 +103,13 @@ def replace_text(path: Path, text: str, *, denied: int = 0) -> None:
         raise
 
 
-def mark_of(folder: Path, name: str) -> str:
+def mark_of(folder: Path, name: str, given: str | None = None) -> str:
     """What tells a directory from others, by whatever path and from whichever machine it is seen.
 
     It lies there in the file *name*; who asks first makes both, and whoever asks at the same moment gets the same.
+
+    Args:
+        given: what a new one is; None: something that no other is.
 
     Raises:
         OSError: it cannot be read or made.
@@ -118,7 +121,7 @@ def mark_of(folder: Path, name: str) -> str:
     made = folder / f".{name.lstrip('.')}.{os.urandom(6).hex()}"
     try:
         with made.open("x", encoding="ascii") as stream:
-            stream.write(os.urandom(8).hex())
+            stream.write(given or os.urandom(8).hex())
             stream.flush()
             os.fsync(stream.fileno())  # no empty one after a power failure
         with contextlib.suppress(FileExistsError):  # somebody else was faster

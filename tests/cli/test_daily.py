@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -81,6 +82,7 @@ def test_six_of_seven_are_enough_and_five_are_not(lab: Path) -> None:
     replace(lab, "{3}", "{3, 4}")
     said = run(lab, code=1)
     assert "no mind" in said
+    assert "See which step: clx daily describe 2026-11-27 flow.py; -v" in said
     assert clx(lab, "daily", "status").stdout.splitlines()[1].split()[:2] == ["2026-11-27", "failed"]
     replace(lab, "if slm in {3, 4}", "if False")
     assert run(lab)["missing"] == {}
@@ -106,6 +108,16 @@ def test_the_same_in_one_process(lab: Path) -> None:
     assert (lab / "lake/clean/gold/aggregated/2026/11/27/day.parquet").exists()
 
 
+def test_why_leads_to_what_came_in_where_the_lake_lies_outside_of_the_project(lab: Path, tmp_path: Path) -> None:
+    """It has a table of its own there, and the jobs of the steps are in that of the flow."""
+    (tmp_path / "data" / ".clx").mkdir(parents=True)
+    replace(lab, 'Path(__file__).parent / "lake"', f'"{tmp_path / "data" / "lake"}"')
+    run(lab, "--local")
+    said = clx(tmp_path, "daily", "why", "data/lake/clean/gold/aggregated/2026/11/27/day.parquet").stdout
+    for words in ("silver/slm_3", "lab.infer (job", "lab.prepare (job", "bronze/readings"):
+        assert words in said
+
+
 def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
     run(lab, "--local")
     told = json.loads(clx(lab, "daily", "check", "--format", "json").stdout)
@@ -117,6 +129,16 @@ def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
     assert "day.parquet has other bytes" in clx(lab, "daily", "check", code=1).stdout
     assert "laid out anew" in clx(lab, "daily", "check", "--repair").stdout
     assert gold.read_bytes() == whole
+    rmtree(lab / "lake")
+    again = clx(lab, "daily", "run", "--local", "--date", "2026-11-27").stderr
+    assert "Warning: gold/aggregated of 2026-11-27 is not in" in again
+    assert "9 differ" in clx(lab, "daily", "check", code=1).stdout
+    assert "there is no folder" in clx(lab, "doctor", "--daily", "flow.py", code=3).stdout
+    clx(lab, "daily", "check", "--repair")
+    assert gold.read_bytes() == whole
+    again = clx(lab, "daily", "run", "--local", "--date", "9999-12-30").stderr
+    assert " is not in " not in again
+    assert "Warning: 9999-12-30 is yet to come in Europe/Berlin" in again
     replace(lab, 'at="06:00"', 'by="00:00"')
     assert "LATE: " in clx(lab, "daily", "check", code=1).stdout
 
@@ -124,14 +146,17 @@ def test_what_a_flow_is_and_what_differs(lab: Path) -> None:
 def test_what_is_wrong_is_told_with_the_way_out(lab: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    (tmp_path / "of.v2.py").write_text("x = 1\n")
     for words, said in (
         (("run", "none.py"), "There is no flow"),
         (("run", "empty.py"), "has no flow"),
-        (("run", "broken.py"), "nothing_of_that_name"),
+        (("run", "broken.py"), "Install nothing_of_that_name, or correct "),
+        (("run", "of.v2.py"), "Call it NAME.py"),
         (("run", "lab/flow.py", "--date", "27.11."), "is no day"),
         (("run", "lab/flow.py", "--flow", "other"), "has no flow 'other'"),
         (("new", "lab"), "not an empty directory"),
         (("why", "lab/flow.py"), "lies in no lake"),
+        (("describe", "2026-11-27", "lab/flow.py"), "Run it: clx daily run lab/flow.py --date DAY"),
     ):
         assert said in clx(tmp_path, "daily", *words, code=2).stderr
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from clx.cli.main import cli
-from clx.cli.next_steps import completed, remember
+from clx.cli.next_steps import about, completed, remember
 
 SOURCES = Path(__file__).parents[2] / "src" / "clx"
 
@@ -44,6 +44,32 @@ def test_a_server_that_was_named_is_named_again() -> None:
     told = CliRunner().invoke(command, ["--url", "http://a b"]).output
     assert told == said.replace("clx work search", "clx work search --url 'http://a b'") + "\n"
     assert CliRunner().invoke(command, []).output == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Run it: clx daily run --date 2026-11-27", "Run it: clx daily run 'a b/flow.py' --date 2026-11-27"),
+        ("`clx daily check --repair`", "`clx daily check 'a b/flow.py' --repair`"),
+        ("clx daily describe 2026-11-27", "clx daily describe 2026-11-27"),
+        ("clx daily run other.py", "clx daily run other.py"),
+        ("clx daily new DIRECTORY", "clx daily new DIRECTORY"),
+        ("See `clx routines show 7`.", "See `clx routines show --db-path c.db 7`."),
+    ],
+)  # fmt: skip
+def test_a_flow_that_was_named_is_named_again(said: str, told: str) -> None:
+    """It may lie in another directory, and its table with it."""
+    option = click.Option(["--db-path"], callback=remember)
+
+    def call(db_path: str | None) -> None:
+        if db_path is None:
+            about(Path("a b/flow.py"), Path("c.db"))
+        click.echo(completed(said))
+
+    command = click.Command("one", params=[option], callback=call)
+    assert CliRunner().invoke(command, []).output == f"{told}\n"
+    there = CliRunner().invoke(command, ["--db-path", "d"]).output
+    assert "flow.py" not in there, "what an earlier command named is forgotten"
 
 
 def test_one_place_writes_the_option() -> None:

@@ -21,7 +21,9 @@ from tests.cli.test_completion import offered
 from tests.support.scene import until
 
 from clx import NewJob, Queue
+from clx.cli.routines_run import Unserved
 from clx.db.workers import WorkerTable
+from clx.routines.tree import Node
 
 SHOP = '''
 import os
@@ -192,6 +194,22 @@ def test_arguments_are_read_by_their_types(shop: Path) -> None:
     ]  # fmt: skip
     done = clx("run", "describe", *arguments, "--local", cwd=shop)
     assert json.loads(done.stdout) == [{"what": "tea", "pieces": 1}, "2026-11-30", "a/b", "12", True]
+
+
+def test_what_no_worker_takes_is_told_once() -> None:
+    tree = Node("workflow:day", 1, "HANGING", children=[Node("task:a:1", 2, "queued"), Node("task:b:1", 3, "queued")])
+    asked = []
+
+    def served() -> set[str]:
+        asked.append(1)
+        return {"task:b:1"}
+
+    unserved = Unserved({}, served, "clx routines work")
+    assert [list(unserved.told(tree, now)) for now in (0, 9)] == [[], []], "workers that were just started need some"
+    (said,) = unserved.told(tree, 10)
+    assert said == "a 1 waits: no worker takes it. Start one: clx routines work"
+    assert [list(unserved.told(tree, 10 + seconds / 10)) for seconds in range(1, 25)] == [[]] * 24
+    assert len(asked) == 3, "and one that is there, and busy, is looked for once a second"
 
 
 def test_a_failure_is_told_with_what_to_type_next(shop: Path) -> None:

@@ -46,7 +46,7 @@ def test_how_many_are_enough(enough: Any, number: int) -> None:
         (lambda: Step("s", two, {"c": 1, "a": 1}), "given c, which two does not take"),
         (lambda: Step("s", two, {"a": "@each"}), "no each="),
         (lambda: Step("s", two, {"a": 1}, each=[1]), "no input that is @each"),
-        (lambda: Step("s", two, {"a": "@each"}, each=[]), "are none"),
+        (lambda: Step("s", two, {"a": "@each"}, each=[]), "no items"),
         (lambda: Step("s", two, {"a": "@each"}, each=[1, "1"]), "not all different"),
         (lambda: Step("s", two, {"a": "@each"}, each=["a/b"]), "cannot be an item"),
         (lambda: Step("s", two, {"a": "@each"}, each=[1], enough=at_least(2)), "cannot be of the step s, which has 1"),

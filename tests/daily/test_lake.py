@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,13 @@ def test_a_day_lies_where_the_guide_has_it_with_its_schema(lake: Lake) -> None:
     assert [lake.path(f"{zone}/a", DAY).relative_to(lake.folder).parts[:2] for zone in ("bronze", "silver")] == [
         ("raw", "bronze"), ("clean", "silver"),
     ]  # fmt: skip
+
+
+def test_a_day_of_an_early_year_is_one_as_any_other(lake: Lake) -> None:
+    made = lake.publish("gold/a", date(1, 1, 1), {"x": table(1)})
+    assert (made.day, lake.path("gold/a", date(1, 1, 1)).parts[-3:]) == ("0001-01-01", ("0001", "01", "01"))
+    assert lake.read(made.dataset, made.day).to_pydict() == {"n": [1]}
+    assert lake.path("gold/a", datetime(2026, 11, 27, 6, tzinfo=UTC)) == lake.path("gold/a", DAY)
 
 
 def test_tables_of_others_and_files_are_taken(lake: Lake, tmp_path: Path) -> None:
@@ -151,6 +160,21 @@ def test_what_is_not_there_is_told(lake: Lake) -> None:
     lake.publish("gold/a", DAY, {"x": table(1)})
     with pytest.raises(UsageError, match="has no file 'y'"):
         lake.read("gold/a", DAY, "y")
+
+
+def test_what_cannot_be_written_is_told_with_its_place(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lake.publish("gold/a", DAY, {"x": table(1)})
+    with monkeypatch.context() as patched:
+        patched.setattr(type(lake.store), "put_written", full)
+        with pytest.raises(OutputError, match=f"{lake.store.root} cannot be written: No space left"):
+            lake.publish("gold/a", DAY, {"x": table(2)})
+    (lake.folder / ".lock").unlink()
+    (lake.folder / ".lock").mkdir()
+    with pytest.raises(OutputError, match=f"{lake.folder} cannot be written: Is a directory"):
+        lake.publish("gold/a", DAY, {"x": table(2)})
 
 
 def test_a_lake_that_was_moved_is_the_same(lake: Lake, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clx.cli.daily_options import flow_argument, runner_of
+from clx.cli.daily_options import flow_argument, runner_of, warn_of_future
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, duration, format_option
 from clx.cli.project import Here, open_or_make
@@ -106,6 +106,7 @@ def backfill(
         raise UsageError("--in-order runs one day at a time.", "Leave --at-most out.")
     if detach and count:
         raise UsageError("--detach starts nothing.", "Leave --workers out.")
+    warn_of_future(flow, days[-1])
     from clx.daily.backfill import Backfill
 
     with result_alone(), open_or_make(here.resolved, here.path, starting=not detach) as database:

@@ -90,6 +90,5 @@ def _published(made: Made, indent: str) -> Iterator[str]:
     by = f" by {made.flow}.{made.step}, code {made.code}" if made.flow else ", outside of a flow"
     yield visible_line(f"{indent}{said}: {made.rows} rows, {made.at}{by}{f', on {made.host}' if made.host else ''}")
     if not made.is_whole:
-        yield visible_line(
-            f"{indent}  NOT what was published: its bytes differ. Lay it out anew: clx daily check --repair"
-        )
+        yield visible_line(f"{indent}  NOT what was published: its bytes differ.")
+        yield f"{indent}  Lay it out anew, where its flow is: clx daily check --repair"

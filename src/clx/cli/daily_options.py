@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from clx.cli.next_steps import about
 from clx.cli.options import database_option
 from clx.cli.project import Here
-from clx.errors import UsageError
+from clx.cli.terminal import echo
+from clx.errors import ClxError, UsageError
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.cli.routines_run import Runner
@@ -42,13 +47,23 @@ def flow_argument(command: F) -> F:
 
     @wraps(command)
     def run(*arguments: Any, file: Path, flow_name: str | None, db_path: Path | None, **options: Any) -> Any:
-        file = file.absolute()
-        here = Here(db_path, start=file.parent)
-        return command(*arguments, here=here, flow=flow_in(file, flow_name), **options)
+        here = Here(db_path, start=file.absolute().parent)
+        _keep(file, None if db_path else here)
+        return command(*arguments, here=here, flow=flow_in(file.absolute(), flow_name), **options)
 
     named = click.option("--flow", "flow_name", metavar="NAME", help="Which flow, where the file has several.")
     path = click.argument("file", metavar="FLOW", type=click.Path(path_type=Path), default="flow.py")
     return path(named(database_option(run)))  # type: ignore[return-value]
+
+
+def _keep(file: Path, here: Here | None) -> None:
+    """Have what is told to type next be about this flow, and about its table where that is not this directory's."""
+    source = click.get_current_context().get_parameter_source("file")
+    found = None
+    with suppress(ClxError):  # told by whoever needs it
+        if here is not None and Here().path != here.path:
+            found = here.path
+    about(file if source == ParameterSource.COMMANDLINE else None, found)
 
 
 def flow_in(file: Path, name: str | None) -> Flow:
@@ -65,6 +80,8 @@ def flow_in(file: Path, name: str | None) -> Flow:
 
     if not file.is_file():
         raise UsageError(f"There is no flow {file}.", "Make one: clx daily new DIRECTORY")
+    if file.suffix != ".py" or "." in file.stem:
+        raise UsageError(f"Python cannot import {file}.", "Call it NAME.py, with no other dot.")
     sys.path.insert(0, str(file.parent))
     with result_alone():
         module = imported(file.stem)
@@ -90,7 +107,7 @@ def runner_of(here: Here, database: Database, flow: Flow, count: int | None, *, 
 
     return Runner(
         *(here, database, workflow_of(flow.name), known(), (flow.file.stem,), count),
-        verbose=verbose, path=(str(flow.file.parent),),
+        verbose=verbose, path=(str(flow.file.parent),), work="clx daily work",
     )  # fmt: skip
 
 
@@ -99,3 +116,11 @@ def today(flow: Flow) -> date:
     from clx.db.schedules.cron import zone_of
 
     return datetime.now(UTC).astimezone(zone_of(flow.zone)).date()
+
+
+def warn_of_future(flow: Flow, day: date) -> None:
+    """Say that *day* is yet to come where it is: a day that was mistyped is not run when it has come."""
+    with suppress(ClxError):  # a zone that this machine does not know is told by `clx doctor --daily`
+        if day > today(flow):
+            said = f"{day.isoformat()} is yet to come in {flow.zone}; what is done now is not done again on that day."
+            echo(visible_line(f"Warning: {said}"), err=True)

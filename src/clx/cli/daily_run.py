@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from clx.cli.daily_options import Day, flow_argument, runner_of, today
+from clx.cli.daily_check import lakes_of
+from clx.cli.daily_options import Day, flow_argument, runner_of, today, warn_of_future
 from clx.cli.daily_work import engine_options, run_on_temporal, told
+from clx.cli.next_steps import completed
 from clx.cli.options import verbose_option
 from clx.cli.output import Output, format_option
 from clx.cli.project import Here, open_or_make
 from clx.cli.routine_options import result_alone
-from clx.errors import UsageError
+from clx.errors import RoutineError, UsageError
+from clx.visible import visible_line
 
 if TYPE_CHECKING:
     from clx.daily.flow import Flow
@@ -60,6 +67,7 @@ def run(
     from clx.daily.registering import workflow_of
 
     day = day or today(flow)
+    warn_of_future(flow, day)
     if server is not None:
         if local or count:
             raise UsageError("--local and --workers are of the engine of CLX.", "Leave them out.")
@@ -71,7 +79,32 @@ def run(
         open_or_make(here.resolved, here.path, starting=not local) as database,
     ):
         runner = runner_of(here, database, flow, count, verbose=verbose)
-        found = (runner.local(call) if local else runner.waited(call)).document
+        try:
+            found = (runner.local(call) if local else runner.waited(call)).document
+        except RoutineError as error:
+            if not local:  # which has no jobs to describe
+                error.next_step = f"See which step: {_describing(day)}; -v shows the traceback."
+            raise
     result = found["result"]
     document = {"flow": flow.name, "day": day.isoformat(), **{k: found[k] for k in ("job", "seconds")}, **result}
-    return told(document)
+    output = told(document)
+    return replace(output, asides=[*output.asides, *_not_there(flow, day)])
+
+
+def _describing(day: date) -> str:
+    """The command that tells how a day stands, of the flow that was typed."""
+    context = click.get_current_context()
+    typed = context.get_parameter_source("file") == ParameterSource.COMMANDLINE
+    words = [day.isoformat(), *([str(context.params["file"])] if typed else [])]
+    return completed(f"clx daily describe {shlex.join(words)}")
+
+
+def _not_there(flow: Flow, day: date) -> Iterator[str]:
+    """That a folder of the day was removed since it was published: what is kept is not done again."""
+    from clx.daily.settling import not_laid_out
+
+    for lake in lakes_of(flow):
+        with lake:
+            for each in not_laid_out(lake, flow.name, day.isoformat()):
+                said = f"Warning: {each.dataset} of {each.day} is not in {each.folder}: {each.why}."
+                yield visible_line(f"{said} Lay it out anew: {completed('clx daily check --repair')}")

@@ -31,7 +31,9 @@ def daily_options(command: Any) -> Any:
 def facts_of(here: Here, file: Path, staging: str | None, token_file: Path | None) -> list[Fact]:
     """What there is to know about the ground of the flow in a file."""
     from clx.cli.daily_options import flow_in
+    from clx.cli.next_steps import about
 
+    about(file, None)
     flow = flow_in(file.absolute(), None)
     found = _flow_facts(here, flow)
     if staging is not None:

@@ -1,8 +1,10 @@
-"""What to type next is about the database, or the server, that the command line named, too."""
+"""What to type next is about the database, the server or the flow that the command line named, too."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,37 +17,54 @@ _REST = re.compile(r"(?:(?!\bclx )[^`\n;&])*")
 """How a command in a text goes on, at most."""
 _NAMED = {"db_path": on_database, "url": on_server}
 """Parameter that names where → what writes it into a command."""
+_FLOW, _FOUND = "file", "found"
+"""Parameter that is the file of a flow; and what the table is kept as that nobody typed."""
 _typed: dict[str, Any] = {}
 
 
 def remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Callback of ``--db-path`` and ``--url``: keeps what was typed; what a variable says holds for the next anyway."""
     name = parameter.name or ""
-    _typed.pop(name, None)
+    for each in (name, _FLOW, _FOUND):
+        _typed.pop(each, None)
     if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
         _typed[name] = value
     return value
 
 
+def about(flow: Path | None, database: Path | None) -> None:
+    """Keep which flow was typed, and in which table it runs, where commands typed in this directory find another."""
+    for name, value in ((_FLOW, flow), (_FOUND, database)):
+        if value is not None:
+            _typed[name] = value
+
+
 def completed(text: str) -> str:
-    """*text* with ``--db-path`` or ``--url`` in every command in it that takes one and has none, if one was typed."""
+    """*text* with what was typed in every command in it that takes it and does not say it: ``--db-path``, ``--url``.
+
+    So with the flow that ``clx daily`` was told of, and for other commands with the table that this flow runs in.
+    """
     return _COMMAND.sub(_complete, text) if _typed else text
 
 
 def _complete(found: re.Match[str]) -> str:
     rest = _REST.match(found.string, found.end())
-    if rest is None or "--db-path" in rest[0] or "--url" in rest[0]:
+    words, takes = _command(found[0].split()[1:])
+    if rest is None:
         return found[0]
-    for parameter, value in _typed.items():
-        words = _words(found[0].split()[1:], parameter)
-        if words:
-            command = " ".join(["clx", *words])
-            return _NAMED[parameter](command, value) + found[0].removeprefix(command)
-    return found[0]
+    command = told = " ".join(["clx", *words])
+    if "--db-path" not in rest[0] and "--url" not in rest[0]:
+        if named := [each for each in _typed if each in _NAMED and each in takes]:
+            told = _NAMED[named[0]](told, _typed[named[0]])
+        elif _FOUND in _typed and "db_path" in takes and _FLOW not in takes:  # a flow is in its table anyway
+            told = on_database(told, _typed[_FOUND])
+    if takes.get(_FLOW) and _FLOW in _typed and ".py" not in rest[0]:
+        told += f" {shlex.quote(str(_typed[_FLOW]))}"
+    return told + found[0].removeprefix(command)
 
 
-def _words(words: list[str], parameter: str) -> list[str]:
-    """Those of *words* that name a command which takes a *parameter*; none when they name another."""
+def _command(words: list[str]) -> tuple[list[str], dict[str, bool]]:
+    """Those of *words* that name a command, and its parameters: whether each is its one argument."""
     from clx.cli.main import cli
 
     command: click.Command | None = cli
@@ -55,4 +74,6 @@ def _words(words: list[str], parameter: str) -> list[str]:
             break
         command = command.get_command(context, word)
         named.append(word)
-    return named if command and any(each.name == parameter for each in command.params) else []
+    parameters = command.params if command else []
+    arguments = [each for each in parameters if isinstance(each, click.Argument)]
+    return named, {each.name or "": arguments == [each] for each in parameters}

@@ -6,12 +6,13 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clx.cli.next_steps import completed
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_choice
 from clx.cli.project import Here, open_or_make
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from clx.db.models import Job
     from clx.routines.asked import Asked
     from clx.routines.routine import Call, Routine
+    from clx.routines.tree import Node
     from clx.workers.supervision.restart_policy import RestartingGroup
 
 _LOOKS = 0.15
 """Seconds between two looks at the tree of a run, at least."""
 _LOOKS_FOR_OTHERS = 1.0
 """Seconds between two looks whether others still serve the table."""
+_UNSERVED_FOR = 10.0
+"""Seconds after which it is told that nobody takes a routine: workers that were just started need some."""
 _ENDS_IN = 5.0
 """Seconds in which what was cancelled may end before the workers do."""
 _workers = click.option(
@@ -118,6 +122,7 @@ class Runner:
         *,
         verbose: bool,
         path: tuple[str, ...] = (),
+        work: str = "clx routines work",
     ) -> None:
         from clx.db.jobs import Queue
 
@@ -131,6 +136,7 @@ class Runner:
         self._count = count
         self._verbose = verbose
         self._path = path
+        self._work = work
 
     def local(self, call: Call[Any]) -> Output:
         """Run it here."""
@@ -214,12 +220,15 @@ class Runner:
     def _watched(self, job_id: int, display: Display, tend: Callable[[], None]) -> Job:
         from clx.routines.tree import tree_of
 
-        pause = 0.0
+        pause, unserved = 0.0, Unserved(self._routines, self._served, self._work)
         while True:
             tend()
             (job,) = self.queue.wait([job_id], timeout=pause)
             began = time.monotonic()
-            display.show(tree_of(self.queue, job))
+            tree = tree_of(self.queue, job)
+            display.show(tree)
+            for said in unserved.told(tree, began):
+                display.note(said)
             if not job.is_live:
                 return job
             pause = max(_LOOKS, 10 * (time.monotonic() - began))  # large trees take long to read
@@ -284,18 +293,53 @@ class Runner:
 
     def is_served(self) -> bool:
         """Whether workers live that have every routine which is defined here."""
-        from clx.db.workers import WorkerTable
-
         if self._count is not None:
             return False
+        served = self._served()
+        return ({self._routine.id} if self._routine.is_task else self._routines.keys()) <= served
+
+    def _served(self) -> set[str]:
+        """The routines that workers have which live."""
+        from clx.db.workers import WorkerTable
+
         workers = WorkerTable(self._database)
         # the row of one that was killed stays live until somebody strikes it off
-        served = {id_ for row in workers.list(live=True) if not row.is_gone() for id_ in workers.routines(row.id)}
-        return ({self._routine.id} if self._routine.is_task else self._routines.keys()) <= served
+        return {id_ for row in workers.list(live=True) if not row.is_gone() for id_ in workers.routines(row.id)}
 
     def _tell(self, error: RoutineError) -> None:
         if self._verbose and error.traceback:
             echo(error.traceback.rstrip(), err=True)
+
+
+class Unserved:
+    """Tells, once for each routine, that no worker takes it: whoever waits would wait for ever.
+
+    Args:
+        served: the routines that workers have which live.
+        work: the command that starts some.
+    """
+
+    def __init__(self, routines: Mapping[str, Routine[..., Any]], served: Callable[[], set[str]], work: str) -> None:
+        self._routines, self._served, self._work = routines, served, work
+        self._since: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._looked_at = -math.inf
+
+    def told(self, tree: Node, now: float) -> Iterator[str]:
+        """What is to be said of a run as it stands at *now*, seconds."""
+        from clx.routines.tree import short
+
+        queued = {node.routine for node in tree.walk() if node.state == "queued"} - self._told
+        self._since = {each: self._since.get(each, now) for each in queued}
+        late = {each for each, since in self._since.items() if now - since >= _UNSERVED_FOR}
+        if not late or now - self._looked_at < _LOOKS_FOR_OTHERS:
+            return
+        self._looked_at = now
+        for each in sorted(late - self._served()):
+            self._told.add(each)
+            pool = self._routines[each].options.pool if each in self._routines else ""
+            where = f"one where python.pools names {pool!r}" if pool else "one"
+            yield f"{short(each)} waits: no worker takes it. Start {where}: {completed(self._work)}"
 
 
 def _nothing() -> None:

@@ -59,7 +59,7 @@ def lake_facts(lake: Lake) -> Iterator[Fact]:
     free = shutil.disk_usage(there).free
     hint = "" if free >= LITTLE else "clx db prune, or a larger disk"
     yield Fact("free space", free >= LITTLE, f"{free >> 20} MiB at {there}", hint)
-    if there == lake.folder:
+    if there == lake.folder or lake.known_mark is not None:  # also one that was removed
         yield _bytes(lake)
 
 

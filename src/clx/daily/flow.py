@@ -251,9 +251,10 @@ def _items(step: str, each: Iterable[Any]) -> list[int | str]:
             raise UsageError(
                 f"{item!r} cannot be an item of the step {step}.", "Items are whole numbers, or short texts without /."
             )
-    if not found or len({str(item) for item in found}) < len(found):
-        said = "not all different" if found else "none"
-        raise UsageError(f"The items of the step {step} are {said}.", "Name each once.")
+    if not found:
+        raise UsageError(f"The step {step} has each=, and no items.", "Name at least one, or leave each= out.")
+    if len({str(item) for item in found}) < len(found):
+        raise UsageError(f"The items of the step {step} are not all different.", "Name each once.")
     return found
 
 

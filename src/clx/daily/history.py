@@ -136,7 +136,7 @@ def history_of(database: Database, flow: Flow, run: Job, lakes: Sequence[Lake], 
             found += _events(queue, hosts, job, f"{step}[{item}]" if item else step)
     for lake in lakes:
         for newest in _newest(lake, flow, day):
-            for row in lake.table.list(lake.mark, newest.dataset, day, day):
+            for row in lake.table.list(newest.lake, newest.dataset, day, day):
                 what = f"{row.dataset} version {row.version}"
                 found.append(Event(row.made_at, "published", what, None, 0, row.host, ""))
     return sorted(found, key=lambda each: each.at)
@@ -159,7 +159,8 @@ def published_in(lake: Lake, flow: Flow, day: str) -> list[Published]:
 
 def _newest(lake: Lake, flow: Flow, day: str) -> list[VersionRow]:
     """The newest version of each dataset that the flow has published of a day."""
-    return [row for row in lake.table.of_flow(flow.name, day, day) if row.lake == lake.mark]
+    mark = lake.known_mark  # a machine that does not have the lake makes none
+    return [row for row in lake.table.of_flow(flow.name, day, day) if row.lake == mark]
 
 
 def _events(queue: Queue, hosts: _Hosts, job: Job, name: str) -> Iterator[Event]:

@@ -19,20 +19,22 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from clx.daily.checks import Check, documents, failed
 from clx.daily.context import STEP
-from clx.daily.lineage import made_of
-from clx.errors import ArtifactError, Discard, OutputError, UsageError
+from clx.daily.lineage import jobs_of, made_of
+from clx.daily.marks import known_mark, mark_at
+from clx.errors import ArtifactError, ArtifactMissingError, ClxError, Discard, OutputError, UsageError
 from clx.platforms import system
 from clx.platforms.folders import exchange
-from clx.regular import mark_of
+from clx.regular import open_regular
 from clx.routines.codecs import register_hint
 from clx.routines.context import FILES
 
@@ -42,13 +44,14 @@ if TYPE_CHECKING:
     from clx.artifacts.store import ArtifactStore
     from clx.db.database import Database
     from clx.db.lake.table import LakeTable, VersionRow
+    from clx.settings.resolve import Resolved
 
 ZONES = {"bronze": "raw/bronze", "silver": "clean/silver", "gold": "clean/gold"}
 """Where each zone lies below a lake's folder."""
 LEVELS = {"bronze": 3, "silver": 3, "gold": 5}
 """How hard zstd tries in each zone."""
-MARK, SCHEMA = ".lake", "_schema.json"
-"""The file that tells a lake from others, wherever it lies; and what describes a day's files beside them."""
+SCHEMA = "_schema.json"
+"""What describes a day's files, beside them."""
 _DATASET = re.compile(r"(bronze|silver|gold)/[a-z0-9][a-z0-9_.-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -148,9 +151,14 @@ class Lake:
         """Put a table into the store as Parquet."""
         import pyarrow.parquet as pq
 
-        digest, size = self.store.put_written(
-            lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=level)
-        )
+        try:
+            digest, size = self.store.put_written(
+                lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=level)
+            )
+        except OSError as error:
+            raise OutputError(
+                f"{self.store.root} cannot be written: {error.strerror or error}.", "Mend that, and run the day again."
+            ) from error
         return {"name": f"{name}.parquet", "digest": digest, "size": size, "rows": table.num_rows}
 
     def _row(self, dataset: str, day: str, files: list[dict[str, Any]], tables: Mapping[str, pa.Table]) -> VersionRow:
@@ -167,7 +175,8 @@ class Lake:
         if (step := STEP.get()) is None:
             return made
         inputs = canonical_arguments(step.inputs, {}, self.store)
-        of = made_of(self._place[0], step.flow, inputs)
+        with jobs_of(step.flow, self._place[0]) as jobs:
+            of = made_of(jobs, step.flow, inputs)
         return made._replace(flow=step.flow, step=step.step, code=step.code, inputs=inputs, made_of=json.dumps(of))
 
     def settle(self, dataset: str, day: date | str, *, anew: bool = False) -> Path:
@@ -188,29 +197,30 @@ class Lake:
         return folder
 
     def _lay_out(self, row: VersionRow, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         new = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
         try:
-            new.mkdir()
+            new.mkdir(parents=True)
             for each in json.loads(row.files):
-                self.store.bring(each["digest"])
+                self._brought(row, each)
                 self.store.copy_to(each["digest"], new / each["name"])
                 with (new / each["name"]).open("rb+") as stream:
                     os.fsync(stream.fileno())
             (new / SCHEMA).write_text(json.dumps(_described(row), indent=1) + "\n", encoding="utf-8")
             _take_place(new, folder)
         except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be written: {error.strerror}.", "Mend that; then type: clx daily check --repair"
-            ) from error
+            raise _unwritten(folder, error) from error
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process at a time lays out folders of a lake."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+b") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("a+b")
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+        with lock:
             system.lock(lock.fileno())
             yield
 
@@ -231,7 +241,7 @@ class Lake:
         if not files:
             has = ", ".join(each["name"] for each in json.loads(row.files))
             raise UsageError(f"{dataset} of {_day(day)} has no file {name!r}.", f"It has: {has}.")
-        return pa.concat_tables([pq.read_table(self.store.bring(each["digest"])) for each in files])
+        return pa.concat_tables([pq.read_table(self._brought(row, each)) for each in files])
 
     def files(self, dataset: str, day: date | str, *, version: int | None = None) -> list[Path]:
         """The Parquet files of a day, of one version, which nobody ever changes: to be scanned, and not be held whole.
@@ -244,7 +254,30 @@ class Lake:
             ArtifactError: its bytes are gone.
         """
         row = self._newest(dataset, day, version)
-        return [self.store.bring(each["digest"]) for each in json.loads(row.files)]
+        return [self._brought(row, each) for each in json.loads(row.files)]
+
+    def _brought(self, row: VersionRow, file: dict[str, Any]) -> Path:
+        """Where a file of a version is in the store; one that was removed there is taken from the day's folder.
+
+        Raises:
+            ArtifactMissingError: it is in neither.
+        """
+        digest, lying = file["digest"], self.path(row.dataset, row.day) / file["name"]
+        with suppress(ArtifactMissingError):
+            if (path := self.store.bring(digest)).exists():
+                return path
+        with suppress(OSError, ClxError), open_regular(lying) as stream:
+            if file_digest(stream, "sha256").hexdigest() == digest:
+                self.store.forget()
+                self.store.put_file(lying)
+                self.store.share([digest])
+                return self.store.bring(digest)
+        what = f"{file['name']} of {row.dataset} {row.day}, version {row.version}"
+        by = f"clx routines forget {row.flow}.{row.step} --yes; clx daily run --date {row.day}"
+        raise ArtifactMissingError(
+            f"Artifact {digest[:12]} is not in the store: {what}.",
+            f"Have it made anew: {by}" if row.flow else "Publish it anew.",
+        )
 
     def version(self, dataset: str, day: date | str, version: int | None = None) -> Version | None:
         """A version of a day, the newest where none is named; None: there is none."""
@@ -270,18 +303,37 @@ class Lake:
         """What tells this lake from others, by whatever path it is seen."""
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is no folder.", "Name one for the lake.")
-        return mark_of(self.folder, MARK)
+        try:
+            return mark_at(self.folder, self._place[0].state.shared)
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+
+    @property
+    def known_mark(self) -> str | None:
+        """The same of a lake that is there, or that was there; None: nothing was published there from here."""
+        from clx.db.url import is_served
+
+        named = self._named_by[0]
+        there = is_served(named) or Path(named).exists()  # a table that is not there is not made for this
+        return known_mark(self.folder, self._place[0].state.shared if there else None)
 
     @cached_property
-    def _place(self) -> tuple[Database, ArtifactStore]:
+    def _named_by(self) -> tuple[str, Resolved]:
+        """Which table has its versions, and the settings that hold for it."""
         from clx.db.of_project import database_path
-        from clx.db.url import open_database
-        from clx.remote.stores import open_store
         from clx.settings.resolve import resolve
 
         root = self.folder if self.folder.is_dir() else self.folder.parent
         resolved = resolve(root)
-        database = open_database(str(self._named or database_path(resolved, None, root)))
+        return os.fspath(self._named or database_path(resolved, None, root)), resolved
+
+    @cached_property
+    def _place(self) -> tuple[Database, ArtifactStore]:
+        from clx.db.url import open_database
+        from clx.remote.stores import open_store
+
+        named, resolved = self._named_by
+        database = open_database(named)
         return database, open_store(database.state.shared / "artifacts", resolved.settings.artifacts)
 
     @property
@@ -298,6 +350,11 @@ class Lake:
 
         own, given = self._place[1], FILES.get()
         return given if isinstance(given, ArtifactStore) and given.root == own.root else own
+
+
+def _unwritten(place: Path, error: OSError) -> OutputError:
+    said = f"{place} cannot be written: {error.strerror or error}."
+    return OutputError(said, "Mend that; then type: clx daily check --repair")
 
 
 def version_of(row: VersionRow) -> Version:
@@ -346,7 +403,8 @@ def _dataset(text: str) -> str:
 
 def _day(day: date | str) -> str:
     try:
-        return (day if isinstance(day, date) else date.fromisoformat(day)).strftime("%Y-%m-%d")
+        # not strftime, which writes the year 1 as "1"; of a datetime the day alone
+        return date.isoformat(day if isinstance(day, date) else date.fromisoformat(day))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{day!r} is no day.", "Give a date, or text as 2026-11-27.") from error
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from clx.db.jobs import Queue
+from clx.errors import ClxError
 from clx.routines.codecs import artifacts_of
 from clx.routines.names import parse
 
@@ -16,6 +18,27 @@ if TYPE_CHECKING:
 
 _PAGE, _MOST = 100, 10_000
 """Jobs of a step that are read at a time, newest first, and at most: what goes in was mostly made just now."""
+
+
+def jobs_of(flow: str, own: Database) -> AbstractContextManager[Database]:
+    """The table that has the jobs of the steps of *flow*: that of its project, else *own*, that of a lake.
+
+    They are two where the lake lies elsewhere: on a file system of its own, say.
+    """
+    from clx.daily.registering import known
+    from clx.db.of_project import database_path
+    from clx.db.url import open_database
+    from clx.settings.resolve import resolve
+
+    there = known().get(flow)
+    if there is None:
+        return nullcontext(own)
+    root = there.file.parent
+    with suppress(ClxError):  # what a version is made of is not worth failing for
+        path = database_path(resolve(root), None, root)
+        if path.exists() and not path.samefile(own.path):
+            return open_database(str(path))
+    return nullcontext(own)
 
 
 def made_of(database: Database, flow: str, inputs: str) -> dict[str, dict[str, Any]]:

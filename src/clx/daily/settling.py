@@ -8,7 +8,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from clx.daily.lake import MARK, Lake, laid_out
+from clx.daily.lake import Lake, laid_out
 from clx.errors import ClxError
 from clx.regular import open_regular
 
@@ -47,7 +47,7 @@ def differences(lake: Lake) -> Iterator[Difference]:
     """
     for row in _rows(lake):
         folder = lake.path(row.dataset, row.day)
-        if (why := _why(row, folder)) and lake.table.get(row.lake, row.dataset, row.day) == row:
+        if (why := _why(row, folder) or _lacks(row, lake)) and lake.table.get(row.lake, row.dataset, row.day) == row:
             yield Difference(row.dataset, row.day, row.version, folder, why)  # else it was published meanwhile
 
 
@@ -59,7 +59,20 @@ def sampled(lake: Lake, most: int) -> Iterator[Difference]:
     """
     for row in sorted(_rows(lake), key=lambda each: (each.day, each.dataset), reverse=True)[:most]:
         folder = lake.path(row.dataset, row.day)
-        yield Difference(row.dataset, row.day, row.version, folder, _why(row, folder))
+        yield Difference(row.dataset, row.day, row.version, folder, _why(row, folder) or _lacks(row, lake))
+
+
+def not_laid_out(lake: Lake, flow: str, day: str) -> Iterator[Difference]:
+    """What *flow* has published of a day, and does not lie in its folder; no byte of a table is read.
+
+    Raises:
+        DatabaseError: the table cannot be read.
+    """
+    mark = lake.known_mark
+    for row in lake.table.of_flow(flow, day, day) if mark is not None else ():
+        folder = lake.path(row.dataset, row.day)
+        if row.lake == mark and (why := _why(row, folder, bytes_too=False)):
+            yield Difference(row.dataset, row.day, row.version, folder, why)
 
 
 def repaired(lake: Lake, found: Difference) -> str:
@@ -72,12 +85,11 @@ def repaired(lake: Lake, found: Difference) -> str:
 
 
 def _rows(lake: Lake) -> list[VersionRow]:
-    if not (lake.folder / MARK).is_file():  # asking for its mark would make one
-        return []
-    return list(lake.table.newest(lake.mark))
+    mark = lake.known_mark  # which makes none
+    return [] if mark is None else list(lake.table.newest(mark))
 
 
-def _why(row: VersionRow, folder: Path) -> str:
+def _why(row: VersionRow, folder: Path, *, bytes_too: bool = True) -> str:
     if not folder.is_dir():
         return "there is no folder"
     found = laid_out(folder)
@@ -85,6 +97,8 @@ def _why(row: VersionRow, folder: Path) -> str:
         return "nothing says which version lies there"
     if found != (row.version, row.files):
         return f"version {found[0]} lies there"
+    if not bytes_too:
+        return ""
     files = {each["name"]: each for each in json.loads(row.files)}
     for name, each in files.items():
         if said := _differs(folder / name, each["size"], each["digest"]):
@@ -103,3 +117,13 @@ def _differs(path: Path, size: int, digest: str) -> str:
     except (OSError, ClxError) as error:
         return f"{path.name} cannot be read: {error}"
     return f"{path.name} has other bytes"
+
+
+def _lacks(row: VersionRow, lake: Lake) -> str:
+    """What steps could not read, though it lies in the folder; of a server of artifacts that is not asked."""
+    from clx.artifacts.store import ArtifactStore
+
+    if type(lake.store) is not ArtifactStore:
+        return ""
+    lacking = [each["name"] for each in json.loads(row.files) if not lake.store.path(each["digest"]).exists()]
+    return f"{lacking[0]} is not in the store of artifacts" if lacking else ""

@@ -10,7 +10,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clx.daily.lake import MARK, ZONES, Lake, laid_out
+from clx.daily.lake import ZONES, Lake, laid_out
+from clx.daily.marks import MARK
 from clx.errors import UsageError
 from clx.regular import open_regular
 from clx.routines.codecs import artifacts_of

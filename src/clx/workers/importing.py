@@ -56,6 +56,8 @@ def _tell(error: BaseException, what: str) -> None:
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     text = f"{type(error).__name__}: {said}".rstrip(": ").splitlines()[0]
     advice = f"Correct {place[0]}, line {place[1]}." if place else "Correct it."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        advice = f"Install {error.name.partition('.')[0]}, or c{advice[1:]}"
     raise UsageError(f"{what}: {text}{at}.", advice) from error
 
 
