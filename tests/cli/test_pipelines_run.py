@@ -188,8 +188,8 @@ def test_what_cannot_be_is_refused(where: list[str], tmp_path: Path) -> None:
         ["show", "none"],
         ["stop", "none"],
         ["wait", "none"],
+        ["rm", "none"],
     ):
         done = _run(*words, *where)
         assert isinstance(done.exception, ClxError), (words, done.output)
     assert _json(where, "list")["configs"] == []
-    assert _json(where, "rm", "none")["changed"] == []
