@@ -52,7 +52,8 @@ def main(*options: str) -> None:
         made = clx.pipelines.deploy("pipeline.yaml")
         for pipeline in clx.pipelines.wait(made.config):
             steps = ", ".join(f"{step['name']} {step['status']}" for step in pipeline["steps"])
-            print(f"event {pipeline['matrix']['event']}: {pipeline['status']} ({steps})")
+            said = f"event {pipeline['matrix']['event']}: {pipeline['status']} ({steps})"
+            print(f"{said}\n", end="", flush=True)  # at once: those who do works write there as well
         if server is not None:
             print("Ctrl-C ends the server.")
             server.wait()

@@ -56,11 +56,11 @@ PATIENCE = 10.0
 """Seconds that a read waits for a server that cannot be reached; a write waits five times as long."""
 _WRITES_WAIT = 5
 _BEGIN = "BEGIN {}; SELECT pg_current_xact_id(), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
-_BY_INDEX = "; SET LOCAL enable_seqscan = off"
+BY_INDEX = "; SET LOCAL enable_seqscan = off"
 """Plans are kept: one that was made while the table was short must do when it is long."""
 _BEGINS = {
-    False: _BEGIN.format(_BY_INDEX),
-    True: _BEGIN.format(f"{_BY_INDEX}; SET LOCAL synchronous_commit = off"),
+    False: _BEGIN.format(BY_INDEX),
+    True: _BEGIN.format(f"{BY_INDEX}; SET LOCAL synchronous_commit = off"),
 }
 _NOT_AWAITED = frozenset({"heartbeat", "beat", "renew_batch"})
 """Transactions that nobody relies on to outlive a crash of the server: it does not write them through one by one."""
