@@ -179,7 +179,8 @@ class Api:
                 if not is_gone:
                     leave = self._run(served, asked, request.arrived, reply)
             except Refusal as refusal:
-                _refuse(served, refusal, reply)
+                served.numbers.answered_without(refusal.code)
+                reply(Answer.to(refusal))
 
         def withdraw() -> None:
             nonlocal is_gone
@@ -193,7 +194,7 @@ class Api:
     def _run(self, served: Served, asked: Inference, arrived: int, reply: Reply) -> Withdraw | None:
         def result(found: Sequence[Tensor] | Refusal) -> None:
             if isinstance(found, Refusal):
-                _refuse(served, found, reply)
+                refuse(found)
             elif is_much(asked, found):
                 found = [replace(each, data=bytes(each.data)) for each in found]  # it lives no longer than this call
                 self._tasks.begin(self._write_much(served, asked, found, reply))
@@ -201,7 +202,11 @@ class Api:
                 try:
                     reply(_answer(*answer(asked, served.name, served.version, found)))
                 except Refusal as refusal:
-                    _refuse(served, refusal, reply)
+                    refuse(refusal)
+
+        def refuse(refusal: Refusal) -> None:
+            served.numbers.answered_without(refusal.code)
+            reply(Answer.to(refusal))
 
         if served.state != "ready" and self._cold.holds(served):
             return self._cold.ask(served, asked, arrived, result)
@@ -211,7 +216,8 @@ class Api:
         try:
             reply(_answer(*await self._aside.write(asked, served.name, served.version, found)))
         except Refusal as refusal:
-            _refuse(served, refusal, reply)
+            served.numbers.answered_without(refusal.code)
+            reply(Answer.to(refusal))
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -317,12 +323,6 @@ class Api:
                 raise
 
         self._tasks.begin(do())
-
-
-def _refuse(served: Served, refusal: Refusal, reply: Reply) -> None:
-    """Answer an inference without a result; it is counted."""
-    served.numbers.answered_without(refusal.code)
-    reply(Answer.to(refusal))
 
 
 def _answer(size: int | None, body: Sequence[bytes | memoryview]) -> Answer:

@@ -146,8 +146,7 @@ class InFlight:
             return None
         if ticket.deadline:
             self._watch()
-        if found not in self._batch_of:
-            self.pump(found)
+        self.pump(found)
         return partial(self._withdraw, ticket)
 
     def _withdraw(self, ticket: _Pending) -> None:
@@ -257,7 +256,8 @@ def tell(ticket: Ticket, what: Sequence[Tensor] | Refusal) -> None:
         else:
             numbers.success.add(took)
             numbers.latest.append(took)
-        _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
+        if ticket.log is not None:
+            _log(ticket, what.code if isinstance(what, Refusal) else "success", now)
         result(what)
 
 

@@ -299,11 +299,9 @@ class Scheduler:
         if len(its.queue) >= self._backlog:
             return Refused("backlog", its.free(now))
         start = its.free(now)
-        limit = 0
-        if ticket.deadline:
-            room = its.rooms.guard.of(ticket.model)
-            pressed = 0 < PATIENT * room < ticket.deadline - now
-            limit = _limit(now, ticket, ticket.cost, 1 << 62 if pressed else now - its.busy)
+        room = its.rooms.guard.of(ticket.model)
+        pressed = 0 < PATIENT * room < ticket.deadline - now
+        limit = _limit(now, ticket, ticket.cost, 1 << 62 if pressed else now - its.busy)
         if not its.queue:
             finish = start + ticket.cost + self._reply
             its.guard = its.rooms.guard
@@ -411,13 +409,15 @@ class Scheduler:
 
 
 def _limit(now: int, ticket: Ticket, alone: int, busy: int) -> int:
-    """When a request has to be predicted to finish for it to be accepted.
+    """When a request has to be predicted to finish for it to be accepted; 0: whenever.
 
     Args:
         now: the time.
-        ticket: the request, which has a deadline.
+        ticket: the request.
         alone: how long it takes.
         busy: for how long the worker has had no rest, or any time where others with less are known to come.
     """
+    if not ticket.deadline:
+        return 0
     slack = ticket.deadline - now
     return now + int(slack * SHARE) if LONG * alone < slack and REST * slack < busy else ticket.deadline
