@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from clx.cli import serve_bench, serve_start
+from clx.cli import serve_bench
 from clx.cli.models import size, stands
 from clx.cli.options import about_database, verbose_option
 from clx.cli.output import Output, format_option, table
-from clx.cli.project import Here
+from clx.cli.project import Here, open_or_make
 from clx.cli.terminal import echo
 from clx.errors import StartupError, ToolMissingError, UsageError
 from clx.platforms import system
 from clx.visible import visible_line
 
 if TYPE_CHECKING:
+    import ssl
+
+    from clx.db.database import Database
     from clx.db.serving.figures import Watched
+    from clx.db.serving.table import ServingTable
+    from clx.db.tokens import TokenTable
     from clx.serving.remote import Address
+    from clx.serving.running import Access, Server
+    from clx.serving.shelf import TableShelf
+    from clx.settings.schema import Settings
 
 _EPILOG = """\b
 Examples:
@@ -48,6 +56,8 @@ Exit codes: 0 it was ended by Ctrl-C or SIGTERM; 2 usage error; 3 the address ca
 or a package is missing.
 """
 _NEEDED = ("onnxruntime", "httptools", "numpy")
+_HERE = ("127.0.0.1", "::1", "localhost")
+_SHORTEST_TOKEN = 16
 _MOST = 1000
 """Models that `clx serve status` shows."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -133,15 +143,138 @@ def command(
     if context.invoked_subcommand is not None:
         return
     _require_packages()
-    tls = serve_start.tls_of(host, options)
+    tls = _tls(host, options)
     from clx.db.serving.models import NAME, NAMES
 
-    models = serve_start.simulated(models, options) if options["simulate"] else models
+    models = _simulated(models, options) if options["simulate"] else models
     for name, _ in models:
         if not NAME.fullmatch(name):
             raise UsageError(f"A model cannot be called {name!r}.", f"Use {NAMES}.")
-    serve_start.serve(here, models, host, port, tls, options)
+    _serve(here, models, host, port, tls, options)
     context.exit(0)
+
+
+def _simulated(models: Sequence[tuple[str, Path]], options: dict[str, Any]) -> tuple[tuple[str, Path], ...]:
+    """The models whose times a file has, each so often as it was asked for."""
+    from clx.serving.worker.simulated import TimesError, times_of
+
+    if models or options["remote"]:
+        raise UsageError("Where times are simulated no model is run.", "Leave --model and --worker out.")
+    file: Path = options["simulate"]
+    try:
+        names = times_of(file)
+    except (OSError, TimesError) as error:
+        raise UsageError(f"{file}: {error}.", f"Type: clx serve export actions > {file.name}") from None
+    copies = options["copies"]
+    found = (name if copies == 1 else f"{name}-{place}" for name in names for place in range(1, copies + 1))
+    return tuple((name, file.resolve()) for name in found)
+
+
+def _serve(
+    here: Here,
+    models: Sequence[tuple[str, Path]],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    options: dict[str, Any],
+) -> None:
+    from clx.db.serving.table import ServingTable
+    from clx.remote.stores import open_store
+    from clx.serving.remote import Address
+    from clx.serving.running import Access, serve
+    from clx.serving.shelf import TableShelf
+
+    settings = here.resolved.settings
+    needs_tokens = host not in _HERE or options["behind_proxy"]
+    made = _maker(settings, options)
+
+    def server(shelf: TableShelf) -> Server:
+        return made(shelf, Access(_tokens(shelf.table.database) if needs_tokens else None, tls))
+
+    def told(at: int) -> None:
+        echo(f"Serving at {'http' if tls is None else 'https'}://{host}:{at}; Ctrl-C ends it.")
+
+    with open_or_make(here.resolved, here.path) as database:
+        kept = ServingTable(database)
+        other = _server(kept)
+        if other is not None:  # each would undo what the other says of models, and of its phase
+            raise StartupError(
+                f"What {here.path} keeps is served already, at {other['address']} (process {other['pid']}).",
+                "Type: clx serve stop; or serve another table: clx serve --db-path FILE",
+            )
+        store = open_store(database.state.shared / "artifacts", settings.artifacts)
+        shelf = TableShelf(kept, store, dict(models), alone=options["simulate"] is not None)
+        try:
+            serve(shelf, server, Address(host, port), told)
+        except OSError as error:
+            raise StartupError(
+                f"{host}:{port} cannot be had: {error.strerror or error}.", "Give another --port."
+            ) from None
+
+
+def _maker(settings: Settings, options: dict[str, Any]) -> Callable[[TableShelf, Access], Server]:
+    """What makes a server as settings and options want it."""
+    from clx.serving.budget import bytes_of
+    from clx.serving.running import Server
+
+    remote, count = options["remote"], options["workers"]
+    token = _token(options["token_file"], [each.host for each in remote])
+    count = (0 if remote else 1) if count is None else count
+    serving = settings.serving
+    path = (*settings.python.path, str(Path.cwd())) if serving.modules else ()
+    memory = options["memory"] or (bytes_of(serving.memory_budget) if serving.memory_budget else 0)
+
+    def made(shelf: TableShelf, access: Access) -> Server:
+        return Server(
+            shelf,
+            count,
+            remote,
+            token,
+            serving.modules,
+            echo,
+            phases=options["phases"],
+            memory=memory,
+            path=path,
+            access=access,
+            hang=serving.hang_timeout,
+            growth=bytes_of(serving.worker_growth),
+            heartbeat=settings.jobs.heartbeat,
+            simulated=None if options["simulate"] is None else options["simulate"].resolve(),
+        )
+
+    return made
+
+
+def _tls(host: str, options: dict[str, Any]) -> ssl.SSLContext | None:
+    """What is spoken at an address: TLS, with a certificate; else nothing that others could read on the way."""
+    certificate, key = options["ssl_certfile"], options["ssl_keyfile"]
+    if certificate is None:
+        if key is not None:
+            raise UsageError("A key alone is of no use.", "Give its certificate, too: --ssl-certfile FILE")
+        if host not in _HERE and not options["behind_proxy"]:
+            raise UsageError(
+                f"At {host} everybody on the way could read tokens and requests.",
+                "Give --ssl-certfile and --ssl-keyfile, or --behind-proxy where a proxy before it speaks TLS.",
+            )
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(f"{certificate} is no certificate with its key: {error}.", "Give both as PEM.") from None
+    return context
+
+
+def _tokens(database: Database) -> TokenTable:
+    """The tokens of who may ask; one at least."""
+    from clx.db.tokens import TokenTable
+
+    table = TokenTable(database)
+    if not table.valid():
+        raise UsageError("Nobody could ask: there is no token.", "Type: clx server token add NAME --role work")
+    return table
 
 
 def _require_packages() -> None:
@@ -153,6 +286,28 @@ def _require_packages() -> None:
             f"Serving models needs packages that are not installed: {', '.join(missing)}.",
             "Type: pip install 'clx-build[serving]'",
         )
+
+
+def _token(file: Path | None, hosts: Sequence[str]) -> bytes:
+    """What a file has, without white space around it; no file will do where only this machine is reached."""
+    if file is None:
+        far = [each for each in hosts if each not in _HERE]
+        if far:
+            raise UsageError(
+                f"Whoever reaches {far[0]} could give or take models: both ends need a token.",
+                "Type: openssl rand -hex 32 > token, copy it, and give both --token-file token",
+            )
+        return b""
+    try:
+        found = file.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Give --token-file a file of yours.") from None
+    if len(found) < _SHORTEST_TOKEN:
+        raise UsageError(
+            f"The token in {file} can be guessed: it has {len(found)} characters.",
+            f"Type: openssl rand -hex 32 > {file}",
+        )
+    return found
 
 
 @command.command("worker", epilog=_WORKER_EPILOG)
@@ -173,7 +328,7 @@ def worker(address: Address, models: Path | None, token_file: Path | None, worke
     from clx.serving.worker.listening import Listener, listen
     from clx.tools.finding import cache_root
 
-    token = serve_start.token_of(token_file, [address.host])
+    token = _token(token_file, [address.host])
     kept = cache_root() / "serving"
     listener = Listener(token, kept, None if models is None else models.resolve(), workers, echo)
     try:
@@ -201,7 +356,7 @@ def status(here: Here) -> Output:
     if database is None:
         return Output({"running": False, "models": []}, [here.nobody])
     with database:
-        served = serve_start.who_serves(ServingTable(database))
+        served = _server(ServingTable(database))
         found, more = FiguresTable(database).page(limit=_MOST)
     models = [_model(each) for each in found]
     if served is None:
@@ -235,7 +390,7 @@ def stop(here: Here) -> Output:
     if database is None:
         return Output({"stopped": None}, [here.nobody])
     with database:
-        served = serve_start.who_serves(ServingTable(database))
+        served = _server(ServingTable(database))
     if served is None:
         return Output({"stopped": None}, ["Nothing is served: there is nothing to stop."])
     try:
@@ -287,6 +442,21 @@ def _table(models: Sequence[dict[str, Any]]) -> str:
             for each in models
         ],
     )
+
+
+def _server(kept: ServingTable) -> dict[str, Any] | None:
+    """Who serves, as it said itself; None where it is gone, or cannot be judged from here."""
+    import json
+
+    from clx.db.identity import is_gone, is_ours_to_judge
+
+    try:
+        said = json.loads(kept.setting("server") or "{}")
+        found: dict[str, Any] = {"address": str(said["address"]), "host": str(said["host"]), "pid": int(said["pid"])}
+        identity = str(said["identity"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if is_ours_to_judge(identity) and not is_gone(identity) and found["pid"] > 1 else None
 
 
 @command.command("export")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -104,8 +106,6 @@ def command(model: str | None, **options: Any) -> None:
         raise ToolMissingError("httptools is not installed.", "Type: pip install 'clx-build[serving]'")
     if options["plot"] is not None and find_spec("matplotlib") is None:
         raise ToolMissingError("Pictures need matplotlib.", "Type: pip install matplotlib")
-    import asyncio
-
     from clx.serving.bench.loads import LoadError
 
     try:
@@ -123,8 +123,6 @@ def command(model: str | None, **options: Any) -> None:
 
 def _runs(model: str, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     """What is run, by name."""
-    from random import Random
-
     from clx.serving.bench.arrivals import bursts, poisson
     from clx.serving.bench.loads import Load
 
@@ -195,8 +193,6 @@ def _draw(results: dict[str, Result], path: Path, timeout: float) -> None:
 
 
 def _simulate(options: dict[str, Any]) -> None:
-    from random import Random
-
     from clx.serving.bench.arrivals import bursts, poisson
     from clx.serving.bench.simulation import POLICIES, bound, run
 

@@ -10,11 +10,13 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -36,7 +38,6 @@ from clx.serving.phases import Phase, Phases
 from clx.serving.remote import Address, reach
 from clx.serving.roster import Roster
 from clx.serving.shelf import TableShelf
-from clx.serving.spawning import How, Spawned, spawn
 from clx.serving.tasks import Tasks
 from clx.serving.telemetry import Telemetry
 from clx.serving.telling import Telling
@@ -69,7 +70,6 @@ class Access(NamedTuple):
 
 
 _OPEN = Access()
-_REAL = How()
 
 
 class Server:
@@ -77,34 +77,39 @@ class Server:
 
     Args:
         shelf: where models lie.
-        workers: those of this machine that have begun.
+        workers: how many processes of this machine hold them.
         remote: where workers of other machines wait.
         token: what those know.
-        how: how others of this machine are begun.
+        modules: of which workers of this machine may have models that are code.
         tell: is given a line about who comes and goes of them.
         phases: whether models are loaded first, and requests taken then.
         memory: bytes that models may take in each worker; 0: any number.
+        path: directories in which workers look for those modules last.
         access: who may ask.
         hang: seconds that a model may take while somebody waits for it.
         growth: bytes that a worker of this machine may grow by beyond what its models took.
         heartbeat: seconds between two signs of life of workers in the table.
+        simulated: a file that says how long models take: workers of this machine take that time and run none; None:
+            they are real.
     """
 
     def __init__(
         self,
         shelf: TableShelf,
-        workers: Sequence[Spawned] = (),
+        workers: int = 1,
         remote: Sequence[Address] = (),
         token: bytes = b"",
-        how: How = _REAL,
+        modules: Sequence[str] = (),
         tell: Callable[[str], None] = lambda _line: None,
         *,
         phases: bool = False,
         memory: int = 0,
+        path: Sequence[str] = (),
         access: Access = _OPEN,
         hang: float = 30.0,
         growth: int = 1 << 30,
         heartbeat: float = 5.0,
+        simulated: Path | None = None,
     ) -> None:
         self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell, self._holds)
         self._catalogue = Catalogue(self._controller, Budget(memory))
@@ -114,17 +119,18 @@ class Server:
         self._book = None if access.tokens is None else Book()
         self._open = Connections(LOOPBACK if self._book is None else None, book=self._book)
         self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
-        self._how = how
-        self._spawned = workers
+        self._modules = modules
+        self._path = path
+        self._simulated = simulated
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
         self._growth: defaultdict[int, Growth] = defaultdict(lambda: Growth(growth))
         self._ran: dict[str, int] = {}  # how often each model had run at the last look
         self._retired: set[int] = set()
-        first = sum(len(each.links) for each in workers)
-        self._numbers = count(first + len(remote))
-        self._remote = {first + place: address for place, address in enumerate(remote)}
+        self._numbers = count(workers + len(remote))
+        self._count = workers
+        self._remote = {workers + place: address for place, address in enumerate(remote)}
         self._token = token
         self._tell = tell
         self._tasks = Tasks()
@@ -154,9 +160,11 @@ class Server:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        numbers = count()
-        for spawned in self._spawned:
-            await self._link(spawned, [next(numbers) for _ in spawned.links])
+        if self._simulated is not None and self._count:
+            await self._start(*range(self._count))
+        else:
+            for executor in range(self._count):
+                await self._start(executor)
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
             self._tasks.begin(self._join(executor))
@@ -226,15 +234,20 @@ class Server:
 
     # -- workers --------------------------------------------------------------------------------------
 
-    async def _start(self, executor: int) -> None:
-        await self._link(spawn(self._how), [executor])
-
-    async def _link(self, spawned: Spawned, executors: Sequence[int]) -> None:
-        """Have workers that have begun, under these numbers."""
-        for executor, link in zip(executors, spawned.links, strict=True):
-            self._workers[executor] = spawned.process
+    async def _start(self, *executors: int) -> None:
+        """Start a process that is a worker, or several simulated ones."""
+        pairs = [socket.socketpair() for _ in executors]
+        theirs = [each.fileno() for _, each in pairs]
+        words = [f"--module={each}" for each in self._modules] + [f"--path={each}" for each in self._path]
+        if self._simulated is not None:
+            words = [f"--simulate={self._simulated}"]
+        command = [sys.executable, "-P", "-m", "clx.serving.worker", ",".join(map(str, theirs)), *words]
+        started = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL)
+        for executor, (ours, its) in zip(executors, pairs, strict=True):
+            its.close()
+            self._workers[executor] = started
             made = partial(self._controller.link, executor)
-            await asyncio.get_running_loop().create_connection(made, sock=link)
+            await asyncio.get_running_loop().create_connection(made, sock=ours)
 
     def _lost(self, executor: int) -> None:
         started = self._workers.pop(executor, None)
@@ -289,7 +302,7 @@ class Server:
 
     def _look_at_memory(self) -> None:
         """Have workers that have grown too much replaced."""
-        if self._how.simulated is not None:  # all of them are one process, whose models take nothing
+        if self._simulated is not None:  # all of them are one process, whose models take nothing
             return
         now = {each.name: each.numbers.runs for each in self._catalogue}
         ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]

@@ -132,9 +132,6 @@ class Worker:
             self._send(Measured(asked.model, asked.size, runs))
 
     def _load_all(self) -> None:
-        if not self._modules:  # models will be of files: what runs those is read while the controller reads its own
-            with suppress(Exception):
-                self._prepare(Load("", ""))
         while True:
             asked = self._loads.get()
             if asked is None:  # something was unloaded
