@@ -56,16 +56,6 @@ def test_status_tells_of_every_model_what_its_server_said(tmp_path: Path) -> Non
     assert "9.0 MiB" in next(line for line in listed if line.startswith("digits"))
 
 
-def test_a_table_that_is_served_is_not_served_by_another_one_too(tmp_path: Path) -> None:
-    """Each would undo what the other one says of models and of its phase, and `clx serve stop` ends only one."""
-    with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
-        fill_models(queue)
-        said = _clx(tmp_path, "serve", "--port", "0", code=3)
-        assert "Serving at http://127.0.0.1:8000" in _clx(tmp_path, "serve", "status")  # it stays as it was
-    assert "is served already, at 127.0.0.1:8000 (process " in said
-    assert "clx serve stop" in said
-
-
 def test_where_there_is_nothing_is_said_what_to_type(tmp_path: Path) -> None:
     with Queue.open(tmp_path / ".clx" / "jobs.db") as queue:
         assert _clx(tmp_path, "serve", "status") == "Nothing is served. Type: clx serve\n"

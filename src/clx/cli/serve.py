@@ -40,11 +40,9 @@ Examples:
   clx serve --memory-budget 500M                      the least recently asked are given up for others
   clx serve --worker gpu1:9000 --worker gpu2:9000 --token-file token --model digits=model.onnx
                                                       with workers of other machines
-  clx serve --simulate actions.tsv --copies 100 --workers 50
 
 \b
-Exit codes: 0 it was ended by Ctrl-C or SIGTERM; 2 usage error; 3 the port or the table is taken, or a package is
-missing.
+Exit codes: 0 it was ended by Ctrl-C or SIGTERM; 2 usage error; 3 the port is taken, or a package is missing.
 """
 _WORKER_EPILOG = """\b
 Examples:
@@ -123,12 +121,6 @@ class _At(click.ParamType["Address"]):
 @click.option("--ssl-certfile", type=_FILE, metavar="FILE", help="A certificate, to speak TLS itself.")
 @click.option("--ssl-keyfile", type=_FILE, metavar="FILE", help="Its key, unless it is in the same file.")
 @click.option("--phases", is_flag=True, help="First models are loaded, then requests are taken, never both.")
-@click.option(
-    "--simulate", type=_FILE, metavar="FILE", help="Workers take the times in FILE (clx serve export actions)."
-)
-@click.option(
-    "--copies", type=click.IntRange(1, 100_000), default=1, show_default=True, help="With --simulate: of each model."
-)
 @about_database
 @verbose_option()
 @click.pass_context
@@ -144,30 +136,13 @@ def command(
         return
     _require_packages()
     tls = _tls(host, options)
-    from clx.db.serving.models import NAME, NAMES
+    from clx.db.serving.models import NAME
 
-    models = _simulated(models, options) if options["simulate"] else models
     for name, _ in models:
         if not NAME.fullmatch(name):
-            raise UsageError(f"A model cannot be called {name!r}.", f"Use {NAMES}.")
+            raise UsageError(f"A model cannot be called {name!r}.", "Use A-Z a-z 0-9 . _ -, 128 of them at most.")
     _serve(here, models, host, port, tls, options)
     context.exit(0)
-
-
-def _simulated(models: Sequence[tuple[str, Path]], options: dict[str, Any]) -> tuple[tuple[str, Path], ...]:
-    """The models whose times a file has, each so often as it was asked for."""
-    from clx.serving.worker.simulated import TimesError, times_of
-
-    if models or options["remote"]:
-        raise UsageError("Where times are simulated no model is run.", "Leave --model and --worker out.")
-    file: Path = options["simulate"]
-    try:
-        names = times_of(file)
-    except (OSError, TimesError) as error:
-        raise UsageError(f"{file}: {error}.", f"Type: clx serve export actions > {file.name}") from None
-    copies = options["copies"]
-    found = (name if copies == 1 else f"{name}-{place}" for name in names for place in range(1, copies + 1))
-    return tuple((name, file.resolve()) for name in found)
 
 
 def _serve(
@@ -195,15 +170,8 @@ def _serve(
         echo(f"Serving at {'http' if tls is None else 'https'}://{host}:{at}; Ctrl-C ends it.")
 
     with open_or_make(here.resolved, here.path) as database:
-        kept = ServingTable(database)
-        other = _server(kept)
-        if other is not None:  # each would undo what the other says of models, and of its phase
-            raise StartupError(
-                f"What {here.path} keeps is served already, at {other['address']} (process {other['pid']}).",
-                "Type: clx serve stop; or serve another table: clx serve --db-path FILE",
-            )
         store = open_store(database.state.shared / "artifacts", settings.artifacts)
-        shelf = TableShelf(kept, store, dict(models), alone=options["simulate"] is not None)
+        shelf = TableShelf(ServingTable(database), store, dict(models))
         try:
             serve(shelf, server, Address(host, port), told)
         except OSError as error:
@@ -239,7 +207,6 @@ def _maker(settings: Settings, options: dict[str, Any]) -> Callable[[TableShelf,
             hang=serving.hang_timeout,
             growth=bytes_of(serving.worker_growth),
             heartbeat=settings.jobs.heartbeat,
-            simulated=None if options["simulate"] is None else options["simulate"].resolve(),
         )
 
     return made

@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any
 
 from clx import __version__
-from clx.db.serving.models import NAME, NAMES, VERSION
+from clx.db.serving.models import NAME, VERSION
 from clx.exposition import MEDIA
 from clx.serving.aside import Aside, is_large, is_much
 from clx.serving.catalogue import Catalogue
@@ -258,7 +258,7 @@ class Api:
         """Load, unload, upload: ``POST …/models/M/load``, ``POST …/models/M/unload``, ``PUT …/models/M/versions/V``."""
         name, rest = parts[4], parts[5:]
         if not NAME.fullmatch(name):
-            raise Refusal("malformed", f"the name of a model is made of {NAMES}")
+            raise Refusal("malformed", "the name of a model is made of A-Z a-z 0-9 . _ -, 128 of them at most")
         if rest == ["load"]:
             _require(request, "POST")
             self._later(self._load(name, request.body), reply)

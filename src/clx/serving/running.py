@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
-from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -89,8 +88,6 @@ class Server:
         hang: seconds that a model may take while somebody waits for it.
         growth: bytes that a worker of this machine may grow by beyond what its models took.
         heartbeat: seconds between two signs of life of workers in the table.
-        simulated: a file that says how long models take: workers of this machine take that time and run none; None:
-            they are real.
     """
 
     def __init__(
@@ -109,7 +106,6 @@ class Server:
         hang: float = 30.0,
         growth: int = 1 << 30,
         heartbeat: float = 5.0,
-        simulated: Path | None = None,
     ) -> None:
         self._controller = Guarded(self._lost, self._fate, int(hang * 1e9), tell, self._holds)
         self._catalogue = Catalogue(self._controller, Budget(memory))
@@ -121,7 +117,6 @@ class Server:
         self._api = Api(self._controller, self._catalogue, shelf, statuses=self._open.statuses)
         self._modules = modules
         self._path = path
-        self._simulated = simulated
         self._has_phases = phases
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: dict[int, list[float]] = {}
@@ -160,11 +155,8 @@ class Server:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        if self._simulated is not None and self._count:
-            await self._start(*range(self._count))
-        else:
-            for executor in range(self._count):
-                await self._start(executor)
+        for executor in range(self._count):
+            await self._start(executor)
         following = loop.create_task(Following(self._shelf, self._catalogue).run())
         for executor in self._remote:
             self._tasks.begin(self._join(executor))
@@ -234,20 +226,21 @@ class Server:
 
     # -- workers --------------------------------------------------------------------------------------
 
-    async def _start(self, *executors: int) -> None:
-        """Start a process that is a worker, or several simulated ones."""
-        pairs = [socket.socketpair() for _ in executors]
-        theirs = [each.fileno() for _, each in pairs]
-        words = [f"--module={each}" for each in self._modules] + [f"--path={each}" for each in self._path]
-        if self._simulated is not None:
-            words = [f"--simulate={self._simulated}"]
-        command = [sys.executable, "-P", "-m", "clx.serving.worker", ",".join(map(str, theirs)), *words]
-        started = subprocess.Popen(command, pass_fds=theirs, stdin=subprocess.DEVNULL)
-        for executor, (ours, its) in zip(executors, pairs, strict=True):
-            its.close()
-            self._workers[executor] = started
-            made = partial(self._controller.link, executor)
-            await asyncio.get_running_loop().create_connection(made, sock=ours)
+    async def _start(self, executor: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [
+                sys.executable,
+                "-P",
+                "-m",
+                "clx.serving.worker",
+                str(theirs.fileno()),
+                *(f"--module={each}" for each in self._modules),
+                *(f"--path={each}" for each in self._path),
+            ]
+            started = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._workers[executor] = started
+        await asyncio.get_running_loop().create_connection(lambda: self._controller.link(executor), sock=ours)
 
     def _lost(self, executor: int) -> None:
         started = self._workers.pop(executor, None)
@@ -302,8 +295,6 @@ class Server:
 
     def _look_at_memory(self) -> None:
         """Have workers that have grown too much replaced."""
-        if self._simulated is not None:  # all of them are one process, whose models take nothing
-            return
         now = {each.name: each.numbers.runs for each in self._catalogue}
         ran = [name for name, runs in now.items() if runs != self._ran.get(name, 0)]
         self._ran = now

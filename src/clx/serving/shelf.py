@@ -52,19 +52,10 @@ class TableShelf:
         table: the models of the job table.
         store: their bytes.
         files: models of this run, by name.
-        alone: whether those are all that is served.
     """
 
-    def __init__(
-        self,
-        table: ServingTable,
-        store: ArtifactStore,
-        files: Mapping[str, Path] | None = None,
-        *,
-        alone: bool = False,
-    ) -> None:
+    def __init__(self, table: ServingTable, store: ArtifactStore, files: Mapping[str, Path] | None = None) -> None:
         self.table = table
-        self._alone = alone
         self._store = store
         self._files = dict(files or {})
         self._thread = ThreadPoolExecutor(1, "clx-models")
@@ -75,8 +66,6 @@ class TableShelf:
     def models(self) -> list[Served]:
         """The version of each model that is served, or would be if it were to be loaded."""
         mine = [_of_file(name, path) for name, path in self._files.items()]
-        if self._alone:
-            return mine
         mine += [each for name, each in self._below().items() if name not in self._files]
         names = {each.name for each in mine}
         return [*mine, *(self._served(row) for row in self.table.chosen() if row.name not in names)]

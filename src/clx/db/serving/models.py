@@ -12,10 +12,7 @@ Residence = Literal["unloaded", "loaded", "warm"]
 """How a model is to stand: not served; served, and given up where its memory is needed; served, and never given up."""
 COLD = "cold: loaded when it is asked for"
 """The reason of a model that is served, and not loaded for want of memory."""
-NAME = re.compile(r"(?!(?:\.\.?|stats)$)[A-Za-z0-9._-]{1,128}")
-"""Of a model. Clients make other paths of ``.`` and ``..`` in one; ``/v2/models/stats`` is a call of the protocol."""
-NAMES = "A-Z a-z 0-9 . _ -, 128 of them at most; not ., .. or stats"
-"""How models can be called."""
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 VERSION = re.compile(r"[0-9]{1,18}")
 LONGEST_TIMEOUT = 24 * 3600 * 1_000_000
 """Microseconds."""
@@ -143,7 +140,9 @@ def check_new(model: NewModel) -> None:
         UsageError: names what cannot.
     """
     if not NAME.fullmatch(model.name):
-        raise UsageError(f"A model cannot be called {model.name[:200]!r}.", f"Use {NAMES}.")
+        raise UsageError(
+            f"A model cannot be called {model.name[:200]!r}.", "Use A-Z a-z 0-9 . _ -, 128 of them at most."
+        )
     if model.version and not VERSION.fullmatch(model.version):
         raise UsageError(f"{model.version[:40]!r} is no version.", "Give a whole number, 18 digits at most.")
     if not 0 <= model.default_timeout <= LONGEST_TIMEOUT:

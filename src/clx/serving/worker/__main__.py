@@ -2,8 +2,6 @@
 
 With *KEPT*, where files that come by the link are kept, its controller is on another machine. Models that are code it
 has of the named modules alone, which are looked for in those directories last.
-
-``python -m clx.serving.worker FD,FD… --simulate=FILE``: simulated workers, one at each socket.
 """
 
 from __future__ import annotations
@@ -17,26 +15,20 @@ from clx.platforms.offspring import die_with_parent
 from clx.serving.worker.files import Files
 from clx.serving.worker.process import Worker
 
-_MODULE, _PATH, _SIMULATE = "--module=", "--path=", "--simulate="
+_MODULE, _PATH = "--module=", "--path="
 
 
 def main() -> None:
     die_with_parent()  # also when a model hangs, and nobody reads that the other end is gone
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the group; the controller decides
-    links = [socket.socket(fileno=int(each)) for each in sys.argv[1].split(",")]
-    for each in links:
-        each.setblocking(True)
+    link = socket.socket(fileno=int(sys.argv[1]))
+    link.setblocking(True)
     words = sys.argv[2:]
-    if words and words[0].startswith(_SIMULATE):
-        from clx.serving.worker.simulated import simulate
-
-        simulate(links, Path(words[0].removeprefix(_SIMULATE)))
-        return
     modules = [each.removeprefix(_MODULE) for each in words if each.startswith(_MODULE)]
     sys.path += [each.removeprefix(_PATH) for each in words if each.startswith(_PATH)]  # behind all that is installed
     directories = [Path(each) for each in words if not each.startswith("--")]
     kept, below = (*directories, None, None)[:2]
-    Worker(links[0], Files(below, kept), modules).run()
+    Worker(link, Files(below, kept), modules).run()
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class Worker:
                 give_back_memory()
                 continue
             with suppress(Exception):  # who opens the model says so
-                self._prepare(asked)
+                prepare(asked.options)  # what all models need is not for the first one to pay
             before = _resident()
             model = self._opened(asked)
             if isinstance(model, ModelError):
@@ -150,10 +150,6 @@ class Worker:
                 told = Loaded(asked.model, model.inputs, model.outputs, model.largest, grown)
             with suppress(OSError):  # the other thread sees it, too, and ends
                 self._send(told)
-
-    def _prepare(self, asked: Load) -> None:
-        """What all models need is not for the first one to pay."""
-        prepare(asked.options)
 
     def _opened(self, asked: Load) -> Model | ModelError:
         def fetch(at: int) -> bytes:
