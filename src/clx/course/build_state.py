@@ -41,18 +41,6 @@ class PublishedFile(NamedTuple):
     mtime_ns: int
 
 
-class OutputFact(NamedTuple):
-    """What an index asks of a published file: where it is, of which source it is, and whether it has changed."""
-
-    target: str
-    path: str
-    slice: str
-    source: str
-    task: str
-    key: str
-    digest: str
-
-
 OutputStat = tuple[str, str, int, int]
 """What tells whether a published file is still the one that was written: path, key, size, mtime_ns."""
 
@@ -333,11 +321,11 @@ class BuildState:
             found.setdefault(row[0], {})[row[1]] = PublishedFile._make(row)
         return found
 
-    def facts(self, owner: Owner) -> list[OutputFact] | None:
-        """Of all of *owner*'s files in order; None if one is of another program."""
-        rows = self._read(f"SELECT {', '.join(OutputFact._fields)} {_OF_OWNER}", owner)
+    def facts(self, owner: Owner) -> list[PublishedFile] | None:
+        """All of *owner*'s files in order; None if one is of another program."""
+        rows = self._read(f"SELECT {_OUTPUT_COLUMNS} {_OF_OWNER}", owner)
         try:
-            return sorted(msgspec.convert(list(map(tuple, rows)), list[OutputFact]))
+            return sorted(msgspec.convert(list(map(tuple, rows)), list[PublishedFile]))
         except msgspec.ValidationError:
             return None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from clx.course.build_state import BuildState, Owner
 from clx.course.layout import Selection
-from clx.course.plan import OutputPath, Plan
+from clx.course.plan import OutputPath, Plan, PlannedJob
 from clx.visible import visible_line
 
 _encode = msgspec.json.encode
@@ -47,7 +47,7 @@ class Pages:
         self._state = state
         self._owner = owner
         self.fresh = {
-            f"{job.source}{_END}{job.task}": {"key": job.key, "pages": done[job.key]["facts"]["pages"]}
+            _name(job): {"key": job.key, "pages": done[job.key]["facts"]["pages"]}
             for job in plan.jobs
             if job.key in done and (done[job.key].get("facts") or {}).get("pages")
         }
@@ -58,7 +58,7 @@ class Pages:
         Args:
             whole: whether all pages are there.
         """
-        here = {"", *(f"{job.source}\n{job.task}" for job in self._plan.jobs)}
+        here = {"", *map(_name, self._plan.jobs)}
         gone = [] if any(self._asked) else [name for name in self._known if name not in here]
         self._state.keep_pages(self._owner, {**self.fresh, "": self._circumstances(texts, whole=whole)}, gone)
 
@@ -100,7 +100,7 @@ class Pages:
         for job in self._plan.jobs:
             if job.is_diagram:
                 continue
-            name = f"{job.source}\n{job.task}"
+            name = _name(job)
             facts = self.fresh.get(name) or self._known.get(name)
             if not facts or facts.get("key") != job.key:
                 continue  # its job failed: what is there is of before
@@ -116,6 +116,11 @@ class Pages:
                 if is_on_the_web(ref):
                     found.setdefault(ref.partition("#")[0], Reference(deck, ref))
         return found
+
+
+def _name(job: PlannedJob) -> str:
+    """What the pages of a job are kept under."""
+    return f"{job.source}{_END}{job.task}"
 
 
 def is_on_the_web(ref: str) -> bool:

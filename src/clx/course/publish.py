@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from clx.artifacts.store import ArtifactStore
-from clx.course.build_state import BuildState, OutputFact, Owner, PublishedFile
+from clx.course.build_state import BuildState, Owner, PublishedFile
 from clx.course.layout import Selection
 from clx.course.plan import OutputPath
 from clx.course.removal import remove_published
@@ -105,8 +105,8 @@ class Publisher:
         """All files of the owner by target and path, also in targets the course no longer has."""
         return self._state.outputs(self.owner)
 
-    def facts(self) -> list[OutputFact] | None:
-        """As :meth:`owned`, as little of it as an index needs, in order; None if a row is none of CLX's."""
+    def facts(self) -> list[PublishedFile] | None:
+        """As :meth:`owned`, in order; None if a row is none of CLX's."""
         return self._state.facts(self.owner)
 
     def paths_of_others(self, target: int, task: str) -> list[str]:

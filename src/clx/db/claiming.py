@@ -108,7 +108,7 @@ class Claim:
             rows = tx.execute(*self.statements[1]).fetchall()
             found = sorted((job_from_row(row, quickly=True) for row in rows), key=_claim_order)
             taken = _admitted(tx, found)
-            if taken and (len(taken) == len(found) or must_be_alone(taken[0])):
+            if taken and (len(taken) == len(found) or _must_be_alone(taken[0])):
                 return taken, False
             if not (found or due or some_paused or self._types[0] in tx.bells):  # rung: a report has let one go
                 return [], False
@@ -146,7 +146,7 @@ def _take_readable(
             break
         admitted = _admitted(tx, found)
         taken += admitted
-        if alone and admitted and (is_all or must_be_alone(admitted[0])):
+        if alone and admitted and (is_all or _must_be_alone(admitted[0])):
             break
         if len(admitted) == len(found) and not alone:
             break  # there are no more
@@ -154,7 +154,7 @@ def _take_readable(
         tx.bells.update(types)  # what may be behind all those is looked for in another transaction
 
 
-def must_be_alone(job: Job) -> bool:
+def _must_be_alone(job: Job) -> bool:
     """Whether it is not held beside others: it would take them with it, or keep a place that another could have."""
     return job.rescues > 0 or job.max_runs == 1 or job.limit is not None
 

@@ -22,7 +22,6 @@ from clx.course.spec import CourseSpec
 from clx.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from clx.course.build_state import OutputFact
     from clx.jobtypes.notebook.theme import Theme
 
 _encode = msgspec.json.encode
@@ -55,7 +54,7 @@ class CourseIndex:
         self._store = store
         self._shelves = Shelves(spec, selection)
         self._removed = 0
-        self._facts: list[OutputFact] | None = None
+        self._facts: list[PublishedFile] | None = None
         self._source = os.path.basename(publisher.owner.course)  # noqa: PTH119
         self._places = [place for place in self._shelves.places() if place[:2] not in plan.places] if spec.index else []
 

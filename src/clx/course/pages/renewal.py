@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from clx import __version__
-from clx.course.build_state import OutputFact, PublishedFile
+from clx.course.build_state import PublishedFile
 from clx.course.pages import writing
 from clx.course.pages.entries import href
 from clx.course.pages.page_text import sections
@@ -34,7 +34,12 @@ _MADE_WITH = ("labels.py", "page_assets.py", "slide_words.py", "theme.py")
 
 
 def digest_of_links(
-    publisher: Publisher, shelves: Shelves, plan: Plan, theme: Theme, facts: Iterable[OutputFact], rest: Sequence[Any]
+    publisher: Publisher,
+    shelves: Shelves,
+    plan: Plan,
+    theme: Theme,
+    facts: Iterable[PublishedFile],
+    rest: Sequence[Any],
 ) -> str:
     """Digest of all that pages of links depend on.
 
@@ -54,7 +59,7 @@ def digest_of_links(
 class Renewal:
     """Makes the scripts from those that are there, and leaves the pages of links."""
 
-    def __init__(self, publisher: Publisher, shelves: Shelves, facts: Sequence[OutputFact]) -> None:
+    def __init__(self, publisher: Publisher, shelves: Shelves, facts: Sequence[PublishedFile]) -> None:
         self._publisher = publisher
         self._shelves = shelves
         self._numbers = {target: number for number, target in enumerate(publisher.targets)}
@@ -129,7 +134,7 @@ class Renewal:
             raise LookupError(fact.path)
         return data
 
-    def _pages(self, shelf: Shelf) -> Mapping[str, OutputFact]:
+    def _pages(self, shelf: Shelf) -> Mapping[str, PublishedFile]:
         """The files of a shelf by the links that lead to them from it."""
         directory, target = f"{shelf.directory}/", self._publisher.targets[shelf.target]
         variant = f"{shelf.language}/{shelf.kind}/{shelf.format}"
@@ -140,7 +145,7 @@ class Renewal:
         }
 
 
-def _read(page: OutputFact) -> tuple[msgspec.Raw | None, str]:
+def _read(page: PublishedFile) -> tuple[msgspec.Raw | None, str]:
     """What a page says, and a digest of that."""
     data = bytes_of(page)
     found = sections(data.decode("utf-8", "replace")) if data is not None else None
@@ -152,7 +157,7 @@ def says_digest(found: Sequence[Any]) -> str:
     return sha256(_encode(found)).hexdigest()[:SHORT]
 
 
-def bytes_of(row: OutputFact | PublishedFile) -> bytes | None:
+def bytes_of(row: PublishedFile) -> bytes | None:
     """A file as it was written; None if it is another one now."""
     try:
         data = read_regular(Path(row.target, row.path))
