@@ -63,7 +63,7 @@ def test_a_flow_that_was_named_is_named_again(said: str, told: str) -> None:
 
     def call(db_path: str | None) -> None:
         if db_path is None:
-            about(Path("a b/flow.py"), Path("c.db"))
+            about(Path("a b/flow.py"), lambda: Path("c.db"))
         click.echo(completed(said))
 
     command = click.Command("one", params=[option], callback=call)

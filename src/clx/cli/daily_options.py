@@ -59,10 +59,13 @@ def flow_argument(command: F) -> F:
 def _keep(file: Path, here: Here | None) -> None:
     """Have what is told to type next be about this flow, and about its table where that is not this directory's."""
     source = click.get_current_context().get_parameter_source("file")
-    found = None
-    with suppress(ClxError):  # told by whoever needs it
-        if here is not None and Here().path != here.path:
-            found = here.path
+
+    def found() -> Path | None:
+        with suppress(ClxError):  # told by whoever needs it
+            if here is not None and Here().path != here.path:
+                return here.path
+        return None
+
     about(file if source == ParameterSource.COMMANDLINE else None, found)
 
 

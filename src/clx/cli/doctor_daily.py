@@ -33,7 +33,7 @@ def facts_of(here: Here, file: Path, staging: str | None, token_file: Path | Non
     from clx.cli.daily_options import flow_in
     from clx.cli.next_steps import about
 
-    about(file, None)
+    about(file)
     flow = flow_in(file.absolute(), None)
     found = _flow_facts(here, flow)
     if staging is not None:

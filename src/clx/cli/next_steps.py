@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ def remember(context: click.Context, parameter: click.Parameter, value: Any) -> 
     return value
 
 
-def about(flow: Path | None, database: Path | None) -> None:
-    """Keep which flow was typed, and in which table it runs, where commands typed in this directory find another."""
-    for name, value in ((_FLOW, flow), (_FOUND, database)):
-        if value is not None:
-            _typed[name] = value
+def about(flow: Path | None, database: Callable[[], Path | None] = lambda: None) -> None:
+    """Keep which flow was typed, and in which table it runs, where commands typed in this directory find another.
+
+    Args:
+        database: says which; asked only where something is told to type next, for it reads settings.
+    """
+    if flow is not None:
+        _typed[_FLOW] = flow
+    _typed[_FOUND] = database
 
 
 def completed(text: str) -> str:
@@ -57,7 +62,8 @@ def _complete(found: re.Match[str]) -> str:
         if named := [each for each in _typed if each in _NAMED and each in takes]:
             told = _NAMED[named[0]](told, _typed[named[0]])
         elif _FOUND in _typed and "db_path" in takes and _FLOW not in takes:  # a flow is in its table anyway
-            told = on_database(told, _typed[_FOUND])
+            there = _typed[_FOUND]()
+            told = told if there is None else on_database(told, there)
     if takes.get(_FLOW) and _FLOW in _typed and ".py" not in rest[0]:
         told += f" {shlex.quote(str(_typed[_FLOW]))}"
     return told + found[0].removeprefix(command)
